@@ -1,0 +1,1 @@
+//! HTTP load balancer: immutable tables, pools, health, drain, access log.

@@ -1,0 +1,1 @@
+//! Open-loop HTTP load with coordinated-omission-free latency.

@@ -1,0 +1,3 @@
+//! Compose files: YAML tree with positions → interpolation → merge → typed [`project::Project`].
+
+pub mod project;

@@ -1,0 +1,1 @@
+//! Applications, releases and rollouts.

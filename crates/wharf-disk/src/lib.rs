@@ -1,0 +1,1 @@
+//! Files that survive kill -9: atomic writes and a content-addressed store.

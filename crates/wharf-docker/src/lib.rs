@@ -1,0 +1,1 @@
+//! Docker Engine API: negotiated client, BuildKit build call, trust in our registry.

@@ -1,0 +1,1 @@
+//! Dockerfile language: .dockerignore with Docker's own semantics.

@@ -1,0 +1,1 @@
+//! Hosts, certificates of hosts, generations and the agent that converges to them.

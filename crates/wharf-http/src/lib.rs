@@ -1,0 +1,1 @@
+//! HTTP edges: listeners with TLS and drain, certificates, client, error answers.

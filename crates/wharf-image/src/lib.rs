@@ -1,0 +1,1 @@
+//! Builds images on an Engine and pushes them to our registry.

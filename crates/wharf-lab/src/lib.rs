@@ -1,0 +1,1 @@
+//! Throw-away Docker hosts on this machine, from namespaces.

@@ -1,0 +1,64 @@
+//! Everything that changes state, as one closed list: the console's activity feed and the audit log are this.
+
+use serde::{Deserialize, Serialize};
+use wharf_base::UnixMillis;
+
+use crate::Name;
+
+/// An event with its place in the log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EventRecord {
+    /// Position in the log, from 1, without gaps.
+    pub id: u64,
+    /// When.
+    pub at: UnixMillis,
+    /// What.
+    pub event: Event,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[expect(missing_docs, reason = "fields say what their variant's sentence says")]
+pub enum Event {
+    /// The server started.
+    ServerStarted { version: String },
+    /// A host joined with a token.
+    HostJoined { host: Name },
+    /// A host's agent connected.
+    HostUp { host: Name },
+    /// A host's connection was lost.
+    HostLost { host: Name },
+    /// An operator drains a host, or ends that.
+    HostDrain { host: Name, draining: bool, by: String },
+    /// A host was removed.
+    HostRemoved { host: Name, by: String },
+    /// A generation was made.
+    GenerationMade { generation: u64, author: String, reason: String },
+    /// A deploy, rollback or scale began.
+    DeployStarted { deploy: u64, app: Name, release: u32, what: String, by: String },
+    /// One step of it, for people.
+    DeployStep {
+        deploy: u64,
+        app: Name,
+        release: u32,
+        step: String,
+        detail: String,
+        ended: bool,
+        millis: u64,
+    },
+    /// A line of output of a build.
+    DeployOutput { deploy: u64, line: String },
+    /// Requests now go to `release`.
+    Switched { app: Name, release: u32, previous: Option<u32> },
+    /// It ended well.
+    DeploySucceeded { deploy: u64, app: Name, release: u32, millis: u64 },
+    /// It ended badly; what served before serves on.
+    DeployFailed { deploy: u64, app: Name, release: u32, reason: String, log_tail: Vec<String> },
+    /// An instance changed its state.
+    InstanceChanged { host: Name, instance: String, state: String, detail: String },
+    /// Somebody logged in.
+    LoggedIn { who: String },
+    /// A part fills or fails: a bound is full, a disk refuses writes.
+    Warning { part: String, message: String },
+}

@@ -1,0 +1,184 @@
+//! Desired state: what runs where, and how requests reach it, under one number for the whole installation.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use wharf_base::{Digest, UnixMillis};
+
+use crate::{Balance, ContainerSpec, Name};
+
+/// One numbered state of the whole installation. Numbers grow by one; a generation never changes once stored.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Generation {
+    /// The number, from 1; 0 is the empty state before the first change.
+    pub number: u64,
+    /// When it was made.
+    pub created: UnixMillis,
+    /// Who asked for it.
+    pub author: String,
+    /// Why, in words: `deploy shop release 2: start`.
+    pub reason: String,
+    /// Applications by name.
+    pub apps: BTreeMap<Name, AppDesired>,
+}
+
+/// What one application is to be.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AppDesired {
+    /// The release that serves (or is to serve) requests.
+    pub release: u32,
+    /// Containers, old and new ones during a rollout.
+    pub instances: Vec<Instance>,
+    /// Routes and the release to which each sends requests.
+    pub routes: Vec<RouteSpec>,
+    /// Networks to make on each host that runs an instance attached to them.
+    pub networks: Vec<NetworkSpec>,
+    /// Volumes to make on each host that runs an instance that mounts them. Volumes are never removed.
+    pub volumes: Vec<VolumeSpec>,
+    /// Files that travel with the application.
+    pub files: Vec<FileBundle>,
+}
+
+/// One container on one host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Instance {
+    /// `<app>-<service>-r<release>-<slot>`; unique in the installation, and the container's name unless the user
+    /// set one.
+    pub id: String,
+    /// Service of the application.
+    pub service: Name,
+    /// Release whose image and settings it has.
+    pub release: u32,
+    /// Number of this replica, from 1.
+    pub slot: u32,
+    /// Host that runs it.
+    pub host: Name,
+    /// The container.
+    pub spec: ContainerSpec,
+    /// The port that balancers connect to, if the service is routed.
+    pub serve: Option<Serve>,
+    /// Health as probed by the agent from outside of the container, besides the Engine's own check.
+    pub probe: Option<Probe>,
+    /// What must be up on the same host before this one is started, by service.
+    pub after: BTreeMap<Name, WaitFor>,
+}
+
+/// Condition on a service of the same application and host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitFor {
+    /// Its container runs.
+    Started,
+    /// It is healthy.
+    Healthy,
+    /// It ended with status 0.
+    Completed,
+}
+
+/// How balancers reach an instance. With `peer: direct` the agent of a host other than the server's publishes
+/// `port` on a free port of the host's private address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Serve {
+    /// TCP port of the container.
+    pub port: u16,
+}
+
+/// An HTTP GET (2xx or 3xx is healthy) or, without a path, a TCP connect.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Probe {
+    /// Port of the container.
+    pub port: u16,
+    /// Path to GET; `None` only connects.
+    pub path: Option<String>,
+    /// Milliseconds between checks.
+    pub interval_ms: u64,
+    /// Milliseconds for one check.
+    pub timeout_ms: u64,
+    /// Successes in a row that make it healthy.
+    pub rise: u32,
+    /// Failures in a row that make it unhealthy.
+    pub fall: u32,
+}
+
+/// A route of the generation; its targets come from what agents report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RouteSpec {
+    /// Service that answers.
+    pub service: Name,
+    /// Release that gets the requests: the switch of a blue-green deploy changes this number.
+    pub release: u32,
+    /// Host name to match; `None` matches every name.
+    pub host: Option<String>,
+    /// Path prefix to match, on segment borders.
+    pub path: String,
+    /// Policy.
+    pub balance: Balance,
+    /// Milliseconds for one request; `None` is the balancer's default.
+    pub timeout_ms: Option<u64>,
+    /// Path of the balancer's own health checks; `None` only connects.
+    pub health_path: Option<String>,
+}
+
+/// A network to make.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkSpec {
+    /// Real name on the host.
+    pub name: String,
+    /// Must exist already; never made or removed by us.
+    pub external: bool,
+    /// Driver; `None` is `bridge`.
+    pub driver: Option<String>,
+    /// No way out.
+    pub internal: bool,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A volume to make.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VolumeSpec {
+    /// Real name on the host.
+    pub name: String,
+    /// Must exist already.
+    pub external: bool,
+    /// Driver; `None` is `local`.
+    pub driver: Option<String>,
+    /// Driver options.
+    pub driver_opts: BTreeMap<String, String>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A file or directory of the user's that travels as a tar archive and is mounted read-only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileBundle {
+    /// Digest of the tar archive; the server serves it under this name.
+    pub digest: Digest,
+    /// Bytes of the archive.
+    pub size: u64,
+    /// The archive holds one file that is mounted itself, not its directory.
+    pub is_file: bool,
+}
+
+/// A change of one application in the desired state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    /// Who.
+    pub author: String,
+    /// Why, in words.
+    pub reason: String,
+    /// Application.
+    pub app: Name,
+    /// Its new state; `None` removes it.
+    pub desired: Option<AppDesired>,
+}

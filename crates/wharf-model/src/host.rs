@@ -1,0 +1,175 @@
+//! What is known of the hosts: who they are and what their agents report.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use wharf_base::UnixMillis;
+
+use crate::Name;
+
+/// A host as others see it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HostView {
+    /// Unique name.
+    pub name: Name,
+    /// Labels given when it joined: `pool=web`, `colour=green`.
+    pub labels: BTreeMap<String, String>,
+    /// Whether its agent is connected.
+    pub liveness: Liveness,
+    /// An operator drains it: it gets no new instances.
+    pub draining: bool,
+    /// When the agent was last heard.
+    pub last_seen: UnixMillis,
+    /// Private address at which balancers reach its containers; `None` for the server's own host.
+    pub address: Option<String>,
+    /// Version of the Engine, as the agent reported it.
+    pub engine_version: Option<String>,
+    /// Version of the agent.
+    pub agent_version: Option<String>,
+    /// Number of CPUs.
+    pub cpus: Option<u32>,
+    /// Bytes of memory.
+    pub memory_bytes: Option<u64>,
+    /// Last generation to which it has converged.
+    pub generation: u64,
+    /// Instances that the desired state puts there.
+    pub instances_desired: u32,
+    /// Instances that it reports as healthy.
+    pub instances_healthy: u32,
+}
+
+/// Whether a host's agent is connected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Liveness {
+    /// Joined, but never connected.
+    #[default]
+    Never,
+    /// Its connection is up.
+    Up,
+    /// Its connection was lost, or it answered no ping in time.
+    Lost,
+}
+
+/// What an agent reports, whole, after every change and every 10 s.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HostReport {
+    /// Last generation that it has converged to completely; 0 before the first.
+    pub generation: u64,
+    /// The generation that it works on now.
+    pub generation_seen: u64,
+    /// Its instances.
+    pub instances: Vec<InstanceReport>,
+    /// Version of the agent.
+    pub agent_version: String,
+    /// Version of the Engine; empty when the Engine does not answer.
+    pub engine_version: String,
+    /// Number of CPUs.
+    pub cpus: u32,
+    /// Bytes of memory.
+    pub memory_bytes: u64,
+    /// Bytes of image layers that it has pulled since the agent started.
+    pub pulled_bytes: u64,
+    /// What keeps the whole host from converging (Engine down, disk full), in words.
+    pub problem: Option<String>,
+}
+
+/// One instance as its agent sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InstanceReport {
+    /// [`crate::Instance::id`].
+    pub id: String,
+    /// Application.
+    pub app: Name,
+    /// Service.
+    pub service: Name,
+    /// Release.
+    pub release: u32,
+    /// Slot.
+    pub slot: u32,
+    /// State.
+    pub state: InstanceState,
+    /// Where balancers connect to: the container's own address on the server's host, a published port elsewhere.
+    pub address: Option<std::net::SocketAddr>,
+    /// The Engine's id of the container.
+    pub container_id: Option<String>,
+    /// When this state began.
+    pub since: UnixMillis,
+    /// How often the Engine restarted it.
+    pub restarts: u32,
+    /// Last lines of its log (at most 20), when it is unhealthy, exited or failed.
+    pub log_tail: Vec<String>,
+}
+
+/// State of an instance, in the order of a normal life.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum InstanceState {
+    /// Waits for what it depends on.
+    Waiting,
+    /// Its image is being pulled.
+    Pulling,
+    /// It runs and no check has passed yet.
+    Starting,
+    /// It runs and every check passes (or it has none).
+    Healthy,
+    /// It runs and a check fails.
+    Unhealthy {
+        /// What the check saw, in words.
+        reason: String,
+    },
+    /// It is being stopped.
+    Stopping,
+    /// It ended.
+    Exited {
+        /// Exit status.
+        code: i64,
+    },
+    /// It can't be made or started.
+    Failed {
+        /// What was tried and what went wrong.
+        reason: String,
+    },
+}
+
+impl InstanceState {
+    /// Whether balancers may send requests to it.
+    pub fn is_healthy(&self) -> bool {
+        matches!(self, InstanceState::Healthy)
+    }
+
+    /// One word for tables.
+    pub fn word(&self) -> &'static str {
+        match self {
+            InstanceState::Waiting => "waiting",
+            InstanceState::Pulling => "pulling",
+            InstanceState::Starting => "starting",
+            InstanceState::Healthy => "healthy",
+            InstanceState::Unhealthy { .. } => "unhealthy",
+            InstanceState::Stopping => "stopping",
+            InstanceState::Exited { .. } => "exited",
+            InstanceState::Failed { .. } => "failed",
+        }
+    }
+}
+
+/// Everything that the agents last said, with who is alive.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Observed {
+    /// Newest generation of the server.
+    pub generation: u64,
+    /// By host.
+    pub hosts: BTreeMap<Name, (Liveness, HostReport)>,
+}
+
+impl Observed {
+    /// The report on one instance, if its host is up and mentions it.
+    pub fn instance(&self, host: &Name, id: &str) -> Option<&InstanceReport> {
+        let (liveness, report) = self.hosts.get(host)?;
+        if *liveness != Liveness::Up {
+            return None;
+        }
+        report.instances.iter().find(|instance| instance.id == id)
+    }
+}

@@ -1,0 +1,31 @@
+//! Plain records and ports that the subsystems share.
+//!
+//! Subsystems never depend on each other; what one of them needs of another is a *port* here ([`ports`]), named
+//! after the need, and the records that pass through it. The binary connects ports to the parts that fill them.
+//!
+//! The flow that these types carry: `deploy` turns a release into an [`AppDesired`] → `fleet` numbers it into a
+//! [`Generation`], sends each host its part and collects [`HostReport`]s → from both it computes a [`Table`] → the
+//! balancers route by that table. Every change of state is an [`Event`], stored first and broadcast then.
+
+mod container;
+mod event;
+mod generation;
+mod host;
+mod name;
+pub mod ports;
+mod table;
+mod traffic;
+
+pub use container::{
+    ContainerSpec, Healthcheck, MountSource, MountSpec, NetworkAttachment, PublishedPort, ResourceLimits,
+    RestartPolicy, Transport,
+};
+pub use event::{Event, EventRecord};
+pub use generation::{
+    AppDesired, Change, FileBundle, Generation, Instance, NetworkSpec, Probe, RouteSpec, Serve, VolumeSpec,
+    WaitFor,
+};
+pub use host::{HostReport, HostView, InstanceReport, InstanceState, Liveness, Observed};
+pub use name::{Name, NameError};
+pub use table::{Balance, HealthCheck, Route, Table, Target, TargetState};
+pub use traffic::{BalancerView, PoolsObserved, ReleaseTraffic};

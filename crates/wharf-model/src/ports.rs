@@ -1,0 +1,112 @@
+//! Ports: what one subsystem needs of another, named after the need. The binary connects them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::{mpsc, watch};
+use wharf_base::{Digest, ErrorCode};
+
+use crate::{Change, Event, EventRecord, Generation, HostView, Observed, PoolsObserved};
+
+/// What a port answers when it can't do what was asked.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct PortError {
+    /// How the caller may act on it.
+    pub code: ErrorCode,
+    /// What was tried and what went wrong; may end with `hint: …`.
+    pub message: String,
+}
+
+impl PortError {
+    /// An error with this code and message.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> PortError {
+        PortError { code, message: message.into() }
+    }
+}
+
+/// Stores an event, then tells everybody who listens.
+pub trait EventSink: Send + Sync {
+    /// Returns once the event is stored. If it can't be stored, that is logged and the event is still broadcast:
+    /// the work that it tells of has happened.
+    fn emit(&self, event: Event) -> EventRecord;
+}
+
+/// The hosts and the desired state. Filled by `fleet`; needed by `deploy`.
+#[async_trait]
+pub trait Hosts: Send + Sync {
+    /// Every host that has joined, by name.
+    fn hosts(&self) -> Vec<HostView>;
+
+    /// The newest generation.
+    fn generation(&self) -> Arc<Generation>;
+
+    /// Stores a new generation with this change and tells the agents. Returns its number once it is on disk.
+    ///
+    /// Errors: `InvalidArgument` when it names an unknown host or the same instance twice; `Unavailable` when the
+    /// disk refuses.
+    async fn commit(&self, change: Change) -> Result<u64, PortError>;
+
+    /// What the agents report, as it changes.
+    fn observed(&self) -> watch::Receiver<Arc<Observed>>;
+}
+
+/// The balancers. Filled by the binary from the local balancer and those that joined; needed by `deploy`.
+pub trait Pools: Send + Sync {
+    /// What the balancers report, at least four times a second while anything is in flight.
+    fn observed(&self) -> watch::Receiver<Arc<PoolsObserved>>;
+}
+
+/// Builds images. Filled by `image`; needed by `deploy`.
+#[async_trait]
+pub trait ImageBuilder: Send + Sync {
+    /// Builds, pushes to our registry and returns what was pushed. Output lines go to `output`; when nobody reads
+    /// them the build goes on. Dropping the future ends the build.
+    async fn build(
+        &self,
+        request: BuildRequest,
+        output: mpsc::Sender<String>,
+    ) -> Result<BuiltImage, PortError>;
+}
+
+/// What to build.
+#[derive(Clone, Debug)]
+pub struct BuildRequest {
+    /// Name and tag to push as: `127.0.0.1:5000/shop/web:r3`.
+    pub reference: String,
+    /// Tar archive of the context, already filtered by `.dockerignore`.
+    pub context: PathBuf,
+    /// Path of the Dockerfile in the archive.
+    pub dockerfile: String,
+    /// Stage to build.
+    pub target: Option<String>,
+    /// Build arguments.
+    pub args: std::collections::BTreeMap<String, String>,
+    /// Labels of the image.
+    pub labels: std::collections::BTreeMap<String, String>,
+}
+
+/// What was built and pushed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuiltImage {
+    /// Reference by digest: `127.0.0.1:5000/shop/web@sha256:…`, the digest that the registry returned.
+    pub reference: String,
+    /// That digest.
+    pub digest: Digest,
+}
+
+/// Who may use the registry. Filled by the binary from `access` and `fleet`; needed by `registry`.
+pub trait RegistryAccess: Send + Sync {
+    /// Checks a user name and password of HTTP basic authentication. `None`: wrong.
+    fn check(&self, user: &str, password: &str) -> Option<RegistryUser>;
+}
+
+/// A user of the registry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegistryUser {
+    /// Name, for logs.
+    pub name: String,
+    /// May push and delete; else only pull.
+    pub may_push: bool,
+}

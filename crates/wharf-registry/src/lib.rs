@@ -1,0 +1,1 @@
+//! OCI registry: push and pull, content-addressed and crash-safe.

@@ -1,0 +1,1 @@
+//! Control state in SQLite: one writer, migrations, the stored event log.
