@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, watch};
 use wharf_base::{Digest, ErrorCode};
 
-use crate::{Change, Event, EventRecord, Generation, HostView, Observed, PoolsObserved};
+use crate::{Change, Event, Generation, HostView, Observed, PoolsObserved};
 
 /// What a port answers when it can't do what was asked.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -26,11 +26,11 @@ impl PortError {
     }
 }
 
-/// Stores an event, then tells everybody who listens.
+/// Stores events, then tells everybody who listens. Filled by `state`.
 pub trait EventSink: Send + Sync {
-    /// Returns once the event is stored. If it can't be stored, that is logged and the event is still broadcast:
-    /// the work that it tells of has happened.
-    fn emit(&self, event: Event) -> EventRecord;
+    /// Hands the event over and returns at once; order is kept. It is stored first and broadcast then. The queue is
+    /// bounded: when it is full the event is counted as dropped and logged.
+    fn emit(&self, event: Event);
 }
 
 /// The hosts and the desired state. Filled by `fleet`; needed by `deploy`.
