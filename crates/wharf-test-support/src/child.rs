@@ -87,11 +87,10 @@ impl Child {
             let left = end.saturating_duration_since(Instant::now());
             if state.open == 0 || left.is_zero() {
                 let why = if state.open == 0 { "ended" } else { "was too slow" };
-                panic!(
-                    "{} {why} before it printed `{needle}`; output:\n{}",
-                    self.name,
-                    state.lines.join("\n")
-                );
+                let output = state.lines.join("\n");
+                // Released first: dropping the child while panicking reads the output again.
+                drop(state);
+                panic!("{} {why} before it printed `{needle}`; output:\n{output}", self.name);
             }
             state = self.output.changed.wait_timeout(state, left).expect("no holder panics").0;
         }
