@@ -1,1 +1,18 @@
 //! Files that survive kill -9: atomic writes and a content-addressed store.
+//!
+//! - [`atomic`]: replaces a file whole or not at all.
+//! - [`DirLock`]: one process per data directory.
+//! - [`format`]: the version of an on-disk layout.
+//!
+//! What must always hold: a function that returns `Ok` has done its fsync; after a failed fsync a store refuses
+//! writes, because the kernel may have dropped the dirty pages and a second fsync would lie (fsyncgate, 2018).
+
+pub mod atomic;
+mod error;
+pub mod format;
+mod lock;
+mod space;
+
+pub use error::Error;
+pub use lock::DirLock;
+pub use space::free_bytes;
