@@ -1,6 +1,6 @@
 //! Desired state: what runs where, and how requests reach it, under one number for the whole installation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use wharf_base::{Digest, UnixMillis};
@@ -31,6 +31,9 @@ pub struct AppDesired {
     pub release: u32,
     /// Containers, old and new ones during a rollout.
     pub instances: Vec<Instance>,
+    /// Ids of instances that run on but get no new requests, because a later generation will leave them out:
+    /// [`crate::TargetState::Draining`] in the table.
+    pub draining: BTreeSet<String>,
     /// Routes and the release to which each sends requests.
     pub routes: Vec<RouteSpec>,
     /// Networks to make on each host that runs an instance attached to them.

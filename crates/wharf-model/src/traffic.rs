@@ -1,5 +1,7 @@
 //! What balancers count and report.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// Requests of one release of one service since the balancer started, and over the last second.
@@ -46,6 +48,9 @@ pub struct BalancerView {
     pub generation: u64,
     /// Traffic of every release that it has served.
     pub traffic: Vec<ReleaseTraffic>,
+    /// Requests in flight to each target of the table that is [`crate::TargetState::Draining`], by target id. A
+    /// draining target is listed even at 0: absent means not known.
+    pub draining: BTreeMap<String, u64>,
 }
 
 /// Every balancer that is connected.
