@@ -1,1 +1,21 @@
-//! HTTP edges: listeners with TLS and drain, certificates, client, error answers.
+//! The HTTP edges of Wharf: everything that listens and everything that dials, but the balancer's data plane.
+//!
+//! - [`bind`] and [`serve`]: listeners with optional TLS, limits, drain on shutdown. Each request carries a [`Peer`].
+//! - [`pki`]: our certificate authority, server and host certificates, TLS configurations (rustls with ring).
+//! - [`Client`] and [`connect_h2`]: HTTP/1.1 for commands, HTTP/2 with pings for agents.
+//! - [`ApiError`]: the one shape of an error answer, on both sides.
+//! - [`sse`]: server-sent events, written and read.
+
+mod api_error;
+mod client;
+mod error;
+mod listener;
+mod peer;
+pub mod pki;
+pub mod sse;
+
+pub use api_error::{ApiError, ErrorBody};
+pub use client::{Body, Client, Endpoint, connect_h2, empty, full};
+pub use error::Error;
+pub use listener::{Ping, ServerOptions, bind, serve, serve_stream};
+pub use peer::{Caller, Peer, Role};

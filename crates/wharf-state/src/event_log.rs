@@ -201,7 +201,7 @@ mod tests {
         let mut listener = log.subscribe();
         log.emit(warning("one"));
         let heard = listener.recv().await.unwrap();
-        assert_eq!(log.after(0, 10).await.unwrap(), [heard.clone()]);
+        assert_eq!(log.after(0, 10).await.unwrap(), std::slice::from_ref(&heard));
         assert_eq!((heard.id, heard.at), (1, UnixMillis(7)));
     }
 
