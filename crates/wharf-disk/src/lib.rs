@@ -2,12 +2,14 @@
 //!
 //! - [`atomic`]: replaces a file whole or not at all.
 //! - [`DirLock`]: one process per data directory.
+//! - [`cas`]: a content-addressed store with resumable upload sessions.
 //! - [`format`]: the version of an on-disk layout.
 //!
 //! What must always hold: a function that returns `Ok` has done its fsync; after a failed fsync a store refuses
 //! writes, because the kernel may have dropped the dirty pages and a second fsync would lie (fsyncgate, 2018).
 
 pub mod atomic;
+pub mod cas;
 mod error;
 pub mod format;
 mod lock;
