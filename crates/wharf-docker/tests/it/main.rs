@@ -1,0 +1,47 @@
+//! Against the real Docker Engine of this machine, and Debian's docker-registry for pushes.
+
+mod build;
+mod peers;
+mod push;
+
+use wharf_base::ErrorCode;
+use wharf_docker::{Engine, Error, logs};
+
+#[tokio::test]
+async fn agrees_on_a_version_with_the_engine() {
+    let Some(engine) = peers::engine().await else { return };
+    let minor: u32 = engine.api_version().strip_prefix("1.").unwrap().parse().unwrap();
+    assert!(minor >= 41);
+    engine.ping().await.unwrap();
+    assert_eq!(engine.version().await.unwrap(), engine.docker().version().await.unwrap().version.unwrap());
+}
+
+#[tokio::test]
+async fn missing_engine_is_told_with_its_address() {
+    let error = Engine::connect("unix:///nowhere/docker.sock").await.err().unwrap();
+    assert_eq!(error.code(), ErrorCode::Unavailable);
+    assert!(
+        error.to_string().starts_with("cannot reach the Docker Engine at unix:///nowhere/docker.sock"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn last_lines_of_a_container_that_has_ended() {
+    let Some(engine) = peers::engine().await else { return };
+    let image = peers::tool_image(&engine, "logs").await;
+    let words = ["say", "one", "two", "three"];
+    let container = peers::container(&engine, &image, &words).await;
+    container.wait().await;
+    assert_eq!(logs::last_lines(&engine, container.id(), 2).await.unwrap(), ["two", "three"]);
+    assert_eq!(logs::last_lines(&engine, container.id(), 50).await.unwrap(), ["one", "two", "three"]);
+    container.remove().await;
+}
+
+#[tokio::test]
+async fn log_of_no_container_is_not_found() {
+    let Some(engine) = peers::engine().await else { return };
+    let error = logs::last_lines(&engine, "wharf-there-is-none", 5).await.unwrap_err();
+    assert_eq!((error.status(), error.code()), (Some(404), ErrorCode::NotFound));
+    assert!(matches!(error, Error::Refused { .. }));
+}
