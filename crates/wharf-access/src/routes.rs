@@ -1,0 +1,108 @@
+//! `/session` and `/tokens`.
+
+use axum::extract::{FromRequest, Path, Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get};
+use axum::{Extension, Json, Router};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use wharf_http::{ApiError, Peer, Role};
+
+use crate::authenticate::{COOKIE, address, cookie, is_same_origin};
+use crate::book::Identity;
+use crate::{Error, Handle, TokenView, events};
+
+/// The routes of access, relative to `/api/v1`. They expect [`crate::authenticate`] in front of them.
+pub fn routes(handle: Handle) -> Router {
+    Router::new()
+        .route("/session", get(show_session).post(open_session).delete(close_session))
+        .route("/tokens", get(list_tokens).post(create_token))
+        .route("/tokens/{id}", delete(remove_token))
+        .route("/events", get(events::list))
+        .route("/events/stream", get(events::stream))
+        .with_state(handle)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Login {
+    token: String,
+}
+
+#[derive(Serialize)]
+struct SessionView {
+    name: String,
+    role: Role,
+}
+
+impl From<Identity> for SessionView {
+    fn from(identity: Identity) -> SessionView {
+        SessionView { name: identity.name, role: identity.role }
+    }
+}
+
+async fn show_session(Extension(identity): Extension<Identity>) -> Json<SessionView> {
+    Json(identity.into())
+}
+
+async fn open_session(State(handle): State<Handle>, request: Request) -> Result<Response, ApiError> {
+    let address = address(&request);
+    let is_tls = request.extensions().get::<Peer>().is_some_and(|peer| peer.is_tls);
+    // A page of another site must not log the browser in as somebody else. No header at all is a command.
+    let is_browser = ["sec-fetch-site", "origin"].iter().any(|name| request.headers().contains_key(*name));
+    if is_browser && !is_same_origin(request.headers(), request.uri()) {
+        return Err(Error::CrossSite.into());
+    }
+    let Json(login) = Json::<Login>::from_request(request, &())
+        .await
+        .map_err(|error| ApiError::new(wharf_base::ErrorCode::InvalidArgument, error.body_text()))?;
+    let identity = handle.check_token(login.token.trim(), address)?;
+    let secret = handle.open_session(&identity).await?;
+    let cookie = set_cookie(&secret, handle.session_max().as_secs(), is_tls);
+    Ok(([(header::SET_COOKIE, cookie)], Json(SessionView::from(identity))).into_response())
+}
+
+async fn close_session(State(handle): State<Handle>, headers: HeaderMap) -> Result<Response, ApiError> {
+    if let Some(secret) = cookie(&headers) {
+        handle.close_session(secret).await?;
+    }
+    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, set_cookie("", 0, false))]).into_response())
+}
+
+fn set_cookie(secret: &str, seconds: u64, is_tls: bool) -> HeaderValue {
+    let secure = if is_tls { "; Secure" } else { "" };
+    let text = format!("{COOKIE}={secret}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}");
+    HeaderValue::try_from(text).expect("hex digits and fixed words are a header value")
+}
+
+async fn list_tokens(State(handle): State<Handle>) -> Json<serde_json::Value> {
+    Json(json!({ "tokens": handle.tokens() }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewToken {
+    name: String,
+    role: Role,
+}
+
+#[derive(Serialize)]
+struct CreatedToken {
+    token: String,
+    #[serde(flatten)]
+    view: TokenView,
+}
+
+async fn create_token(State(handle): State<Handle>, request: Request) -> Result<Response, ApiError> {
+    let Json(wanted) = Json::<NewToken>::from_request(request, &())
+        .await
+        .map_err(|error| ApiError::new(wharf_base::ErrorCode::InvalidArgument, error.body_text()))?;
+    let (view, token) = handle.create_token(&wanted.name, wanted.role).await?;
+    Ok((StatusCode::CREATED, Json(CreatedToken { token, view })).into_response())
+}
+
+async fn remove_token(State(handle): State<Handle>, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
+    handle.remove_token(&id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
