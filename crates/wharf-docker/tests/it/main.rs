@@ -1,5 +1,7 @@
 //! Against the real Docker Engine of this machine, and Debian's docker-registry for pushes.
 
+#![expect(clippy::unwrap_used, reason = "a failed step of a test ends it")]
+
 mod build;
 mod peers;
 mod push;

@@ -121,7 +121,7 @@ pub(crate) async fn container(engine: &Engine, image: &str, command: &[&str]) ->
         cmd: Some(command.iter().map(|&word| word.to_owned()).collect()),
         ..Default::default()
     };
-    let options = None::<wharf_docker::bollard::query_parameters::CreateContainerOptions>;
+    let options = None::<bollard::query_parameters::CreateContainerOptions>;
     let id = engine.docker().create_container(options, body).await.unwrap().id;
     engine.docker().start_container(&id, None::<StartContainerOptions>).await.unwrap();
     Container { engine: engine.clone(), id }

@@ -53,6 +53,6 @@ async fn push_of_an_unknown_image_is_not_found() {
 }
 
 async fn remove(engine: &wharf_docker::Engine, reference: &str) {
-    let options = None::<wharf_docker::bollard::query_parameters::RemoveImageOptions>;
+    let options = None::<bollard::query_parameters::RemoveImageOptions>;
     engine.docker().remove_image(reference, options, None).await.unwrap();
 }
