@@ -4,6 +4,7 @@
 //! [`ErrorCode`], and suggestions for misspelt words. With the feature `runtime` also [`Clock`], [`Tasks`] and
 //! [`Backoff`], which need tokio; the pure-language crates leave it off.
 
+pub mod addresses;
 mod byte_size;
 mod digest;
 pub mod duration;
