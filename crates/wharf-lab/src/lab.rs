@@ -1,0 +1,288 @@
+//! A lab, as its users see it.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::command::Runner;
+use crate::down::{check_ours, down};
+use crate::error::At as _;
+use crate::layout::{HostLayout, Layout, marker};
+use crate::lock::Lock;
+use crate::status::{self, HostStatus};
+use crate::{Config, Error, HOSTS_MAX, boot, check_possible, network, process};
+
+/// overlayfs' magic number (linux/magic.h, `OVERLAYFS_SUPER_MAGIC`).
+const OVERLAY_MAGIC: u64 = 0x794c_7630;
+
+/// A killed process is gone at once, unless it hangs in the kernel.
+const KILL_DEADLINE: Duration = Duration::from_secs(10);
+
+/// N throw-away Docker hosts, with one name and one network.
+///
+/// Remembers nothing: any number of values, in any process, may stand for the same lab. Hosts are numbered from 1.
+/// The async methods need a tokio runtime with I/O and time.
+#[derive(Clone, Debug)]
+pub struct Lab {
+    config: Config,
+    layout: Layout,
+}
+
+impl Lab {
+    /// Names a lab; makes nothing yet.
+    ///
+    /// If a lab with this name is up, its network is taken, so that only `name` must be given to reach it.
+    /// Errors: `Config`.
+    pub fn open(config: Config) -> Result<Lab, Error> {
+        let mut layout = Layout::new(&config)?;
+        if let Some(running) = stored(&layout.run)? {
+            layout.network = running.octets()?;
+            layout.data = running.data_dir.join(&config.name);
+        }
+        Ok(Lab { config, layout })
+    }
+
+    /// Makes sure that hosts 1 to `count` exist and run, and waits until their dockerd and sshd answer.
+    ///
+    /// Hosts that run already stay as they are; more than `count` are left alone. If one fails the others go on,
+    /// and what was made stays for inspection until [`Lab::down`]. Errors: what [`check_possible`] gives,
+    /// `BootFailed` and `NotReady` with the end of the log, `NetworkTaken`, `OtherNetwork`, `DataOnOverlay`.
+    pub async fn up(&self, count: u32) -> Result<Vec<HostStatus>, Error> {
+        if !(1..=HOSTS_MAX).contains(&count) {
+            return Err(Error::HostCount { asked: count });
+        }
+        check_possible()?;
+        let lock = Lock::take(&self.layout).await?;
+        let runner = Runner::under(&lock);
+        self.ensure_dirs()?;
+        self.ensure_program()?;
+        let key_path = self.layout.key();
+        let key = boot::new_key(&key_path, "wharf-lab", runner);
+        let (key, switch) = tokio::join!(key, network::ensure_switch(&self.layout, runner));
+        key.and(switch)?;
+        let running = process::inits(&self.layout);
+        let hosts = (1..=count).filter(|index| !running.contains_key(index)).map(|index| async move {
+            boot::boot(&self.config, &self.layout, &self.layout.host(index), runner).await
+        });
+        let booted = join_all(hosts).await;
+        self.write_known_hosts()?;
+        booted.into_iter().collect::<Result<(), Error>>()?;
+        self.status().await
+    }
+
+    /// Ends every host and removes all that the lab ever made: processes, links, namespaces, mounts, cgroups and
+    /// directories. Works in any state, also after a crash, and when there is no lab.
+    pub async fn down(&self) -> Result<(), Error> {
+        if !rustix::process::geteuid().is_root() {
+            return Err(Error::NotRoot);
+        }
+        down(&self.layout).await
+    }
+
+    /// How each host is, in order. Empty if there is no lab.
+    pub async fn status(&self) -> Result<Vec<HostStatus>, Error> {
+        status::status(&self.layout).await
+    }
+
+    /// The address of this machine in the lab's network, at which hosts reach it.
+    pub fn gateway(&self) -> std::net::Ipv4Addr {
+        self.layout.address(1)
+    }
+
+    /// The Engine's socket of host `index`.
+    pub fn docker_socket(&self, index: u32) -> PathBuf {
+        self.layout.host(index).socket()
+    }
+
+    /// The private key that lets `root` into every host.
+    pub fn ssh_key(&self) -> PathBuf {
+        self.layout.key()
+    }
+
+    /// The host keys, in ssh's `known_hosts` format.
+    pub fn known_hosts(&self) -> PathBuf {
+        self.layout.known_hosts()
+    }
+
+    /// `ssh root@…` with the lab's key and host keys, to which words of a remote command can be added.
+    ///
+    /// Errors: `NoSuchHost`.
+    pub fn ssh_command(&self, index: u32) -> Result<Command, Error> {
+        let host = self.host(index)?;
+        let mut command = Command::new("ssh");
+        command
+            .arg("-q")
+            .arg("-i")
+            .arg(self.layout.key())
+            .args(["-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes"])
+            .arg("-o")
+            .arg(format!("UserKnownHostsFile={}", self.layout.known_hosts().display()))
+            .arg(format!("root@{}", host.address));
+        Ok(command)
+    }
+
+    /// A command that runs `argv` inside of host `index`, in all its namespaces and cgroups, without the network.
+    ///
+    /// Works while the host is cut off. Errors: `NoSuchHost`, `NotRunning`.
+    pub fn exec_command<S: AsRef<std::ffi::OsStr>>(&self, index: u32, argv: &[S]) -> Result<Command, Error> {
+        let host = self.host(index)?;
+        let pid = self.pid(&host)?;
+        let mut command = Command::new("nsenter");
+        command
+            .args(["-t", &pid.as_raw_nonzero().to_string()])
+            .args(["--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wd", "--"])
+            // nsenter changes namespaces, not cgroups. `echo` is built in: the shell moves itself.
+            .args(["sh", "-c"])
+            .arg("for f in /sys/fs/cgroup/*/$0/cgroup.procs /sys/fs/cgroup/$0/init/cgroup.procs; do [ -e $f ] && echo 0 >$f; done 2>/dev/null; exec \"$@\"")
+            .arg(&host.cgroup)
+            .args(argv)
+            .env("PATH", crate::check::PATH)
+            .env("HOME", "/root");
+        Ok(command)
+    }
+
+    /// Pulls the host's network cable: a partition. The host runs on.
+    pub async fn cut(&self, index: u32) -> Result<(), Error> {
+        network::set_link(&self.layout, &self.host(index)?, false, Runner::unlocked()).await
+    }
+
+    /// Plugs the cable in again.
+    pub async fn heal(&self, index: u32) -> Result<(), Error> {
+        network::set_link(&self.layout, &self.host(index)?, true, Runner::unlocked()).await
+    }
+
+    /// Power loss: the link goes first, as the kernel would end the connections of a killed process politely, then
+    /// every process of the host at once. The disk is kept. Errors: `NoSuchHost`, `NotRunning`.
+    pub async fn kill(&self, index: u32) -> Result<(), Error> {
+        let host = self.host(index)?;
+        let pid = self.pid(&host)?;
+        network::set_link(&self.layout, &host, false, Runner::unlocked()).await?;
+        kill_process(pid, Signal::KILL).at("kill", &host.name)?;
+        process::wait_end(pid, KILL_DEADLINE).await
+    }
+
+    /// Boots a host that lost power, with its disk as it was and a new network stack, and waits until it answers.
+    ///
+    /// Errors: `NoSuchHost`, `AlreadyRunning`, and as [`Lab::up`].
+    pub async fn start(&self, index: u32) -> Result<(), Error> {
+        let lock = Lock::take(&self.layout).await?;
+        let host = self.host(index)?;
+        if self.pid(&host).is_ok() {
+            return Err(Error::AlreadyRunning { host: host.name });
+        }
+        boot::boot(&self.effective_config()?, &self.layout, &host, Runner::under(&lock)).await
+    }
+
+    /// Restarts the host's dockerd, or starts it if it was killed, and waits until it answers.
+    ///
+    /// Errors: `NoSuchHost`, `NotRunning`, `Bare`, `NotReady`.
+    pub async fn dockerd_restart(&self, index: u32) -> Result<(), Error> {
+        let host = self.host(index)?;
+        let config = self.effective_config()?;
+        if config.bare {
+            return Err(Error::Bare { host: host.name });
+        }
+        let pid = self.pid(&host)?;
+        // Else the old dockerd could answer once more. pid 1 takes SIGHUP for this.
+        fs::remove_file(host.socket()).or_else(absent_is_fine).at("remove", host.socket())?;
+        kill_process(pid, Signal::HUP).at("signal", &host.name)?;
+        boot::wait_docker_ready(&host, config.ready_deadline).await
+    }
+
+    fn host(&self, index: u32) -> Result<HostLayout, Error> {
+        let is_made =
+            (1..=HOSTS_MAX).contains(&index) && self.layout.run.join(format!("h{index}/net")).exists();
+        match is_made {
+            true => Ok(self.layout.host(index)),
+            false => Err(Error::NoSuchHost { host: format!("{}{index}", self.layout.name) }),
+        }
+    }
+
+    fn pid(&self, host: &HostLayout) -> Result<Pid, Error> {
+        let pid = process::inits(&self.layout).get(&host.index).copied();
+        pid.ok_or_else(|| Error::NotRunning { host: host.name.clone() })
+    }
+
+    /// The settings with which the lab was made, so that `start` boots a host as `up` did.
+    fn effective_config(&self) -> Result<Config, Error> {
+        Ok(stored(&self.layout.run)?.unwrap_or_else(|| self.config.clone()))
+    }
+
+    fn ensure_dirs(&self) -> Result<(), Error> {
+        if let Some(running) =
+            stored(&self.layout.run)?.filter(|running| running.network != self.config.network)
+        {
+            return Err(Error::OtherNetwork {
+                name: self.config.name.clone(),
+                running: running.network,
+                asked: self.config.network.clone(),
+            });
+        }
+        let text = serde_json::to_vec_pretty(&self.config).expect("a config is plain JSON");
+        for dir in [&self.layout.run, &self.layout.data] {
+            check_ours(dir)?;
+            fs::create_dir_all(dir).at("create", dir)?;
+            let (marker, new) = (marker(dir), marker(dir).with_extension("new"));
+            fs::write(&new, &text).at("write", &new)?;
+            fs::rename(&new, &marker).at("write", &marker)?;
+        }
+        let is_overlay = rustix::fs::statfs(&self.layout.data).at("look at", &self.layout.data)?.f_type
+            as u64
+            == OVERLAY_MAGIC;
+        let has_driver = self.config.dockerd_args.iter().any(|arg| arg.starts_with("--storage-driver"));
+        if is_overlay && !has_driver && !self.config.bare {
+            return Err(Error::DataOnOverlay { dir: self.layout.data.clone() });
+        }
+        Ok(())
+    }
+
+    /// The program must be on a filesystem that hosts can have mounted, and a rebuild must not change it under
+    /// them: a hard link of its own, or a copy where it is on another filesystem.
+    fn ensure_program(&self) -> Result<(), Error> {
+        let running = || std::env::current_exe().at("find", "the running program");
+        let source = self.config.program.clone().map_or_else(running, Ok)?;
+        let (target, new) = (self.layout.program(), self.layout.program().with_extension("new"));
+        fs::remove_file(&new).or_else(absent_is_fine).at("remove", &new)?;
+        if fs::hard_link(&source, &new).is_err() {
+            fs::copy(&source, &new).at("copy", &source)?;
+            fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).at("make executable", &new)?;
+        }
+        fs::rename(&new, &target).at("create", &target)?;
+        // rename(2) of two links to one file does nothing.
+        fs::remove_file(&new).or_else(absent_is_fine).at("remove", &new)
+    }
+
+    fn write_known_hosts(&self) -> Result<(), Error> {
+        let mut text = String::new();
+        for host in self.layout.hosts().into_iter().map(|index| self.layout.host(index)) {
+            let public = host.host_key().with_extension("pub");
+            if let Ok(key) = fs::read_to_string(public) {
+                text.push_str(&format!("{},{} {key}", host.address, host.name));
+            }
+        }
+        let (path, new) = (self.layout.known_hosts(), self.layout.known_hosts().with_extension("new"));
+        fs::write(&new, text).at("write", &new)?;
+        fs::rename(&new, &path).at("write", &path)
+    }
+}
+
+/// The settings of the lab whose directory this is, if one was made.
+fn stored(run: &Path) -> Result<Option<Config>, Error> {
+    let path = marker(run);
+    match fs::read(&path) {
+        Ok(text) => serde_json::from_slice(&text).at("read", &path).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).at("read", &path),
+    }
+}
+
+/// For removing what may not be there.
+pub(crate) fn absent_is_fine(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+}
