@@ -77,6 +77,25 @@ pub struct Service {
     pub x_wharf: XWharf,
 }
 
+impl Service {
+    /// Why two releases of this service can't run side by side on one host, or `None` if they can.
+    ///
+    /// A fixed container name, a fixed host port, or a mount that is written: such a service is stopped, then
+    /// started (design section 8). The text completes "…, but ".
+    pub fn runs_once_because(&self) -> Option<&'static str> {
+        let writes = |mount: &Mount| mount.source.is_some() && !mount.read_only;
+        if self.container_name.is_some() {
+            Some("it has a `container_name`")
+        } else if self.ports.iter().any(|port| port.published.is_some()) {
+            Some("it publishes a fixed host port")
+        } else if self.volumes.iter().any(writes) {
+            Some("it writes to a volume")
+        } else {
+            None
+        }
+    }
+}
+
 /// `build` (compose-spec `build.md`).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -1,0 +1,106 @@
+//! `env_file` and `environment`: what the container's environment is made of.
+//!
+//! Files come first, in their order, then `environment`. A name without a value takes the value of the shell (or
+//! `.env`); if that has none, the variable is absent, also if a file sets it.
+
+use std::collections::BTreeMap;
+
+use crate::diagnostic::{Kind, Problem};
+use crate::dotenv::{self, Format};
+use crate::load::ReadError;
+use crate::read::context::Context;
+use crate::read::{pairs, path, scalar};
+use crate::schema_keys as keys;
+use crate::yaml::{Node, Value};
+
+/// Reads both keys of a service.
+pub(super) fn read(
+    cx: &mut Context<'_>,
+    env_file: Option<&Node>,
+    environment: Option<&Node>,
+    service: &str,
+) -> BTreeMap<String, String> {
+    let mut own: BTreeMap<String, Option<String>> = BTreeMap::new();
+    if let Some(node) = environment {
+        for pair in pairs::read(cx, node, &format!("`environment` of {service}")) {
+            let value = pair.value.or_else(|| (cx.environment)(&pair.key));
+            own.insert(pair.key, value);
+        }
+    }
+    let mut variables = BTreeMap::new();
+    if let Some(node) = env_file {
+        let what = format!("`env_file` of {service}");
+        let nodes: &[Node] = match &node.value {
+            Value::Sequence(items) => items,
+            Value::Scalar(_) | Value::Mapping(_) => std::slice::from_ref(node),
+        };
+        for node in nodes {
+            variables.extend(one_file(cx, node, &own, &what));
+        }
+    }
+    for (name, value) in own {
+        match value {
+            Some(value) => variables.insert(name, value),
+            None => variables.remove(&name),
+        };
+    }
+    variables
+}
+
+fn one_file(
+    cx: &mut Context<'_>,
+    node: &Node,
+    own: &BTreeMap<String, Option<String>>,
+    what: &str,
+) -> BTreeMap<String, String> {
+    let mut file = None;
+    let mut is_required = true;
+    let mut format = Format::Dotenv;
+    if node.as_mapping().is_some() {
+        for field in cx.fields(node, &keys::ENV_FILE, what) {
+            let value = &field.value;
+            match field.key.as_str() {
+                "path" => file = cx.string(value, what),
+                "required" => is_required = cx.scalar(value, what, scalar::boolean).unwrap_or(true),
+                _ => {
+                    let read = |node: &Node| scalar::word(node, &[("raw", Format::Raw)]);
+                    format = cx.scalar(value, what, read).unwrap_or_default();
+                }
+            }
+        }
+        if file.is_none() {
+            cx.error(node.place, Problem::value("`path` is missing").about(what));
+        }
+    } else {
+        file = cx.string(node, what);
+    }
+    let Some(file) = file else {
+        return BTreeMap::new();
+    };
+    let cleaned = path::clean(cx, &file);
+    let Some(file) = cx.take(node.place, what, cleaned) else {
+        return BTreeMap::new();
+    };
+    match (cx.reader)(&file) {
+        Ok(text) => {
+            let environment = cx.environment;
+            // compose-go: the shell first, then the service's own `environment`, then the file itself.
+            let lookup = |name: &str| environment(name).or_else(|| own.get(name).cloned().flatten());
+            let source = cx.sink.add_file(&file);
+            dotenv::read(&text, source, format, &lookup, cx.sink)
+        }
+        Err(ReadError::NotFound) if !is_required => BTreeMap::new(),
+        Err(error) => {
+            let problem =
+                Problem::new(Kind::File, format!("cannot read `{}`: {error}", crate::yaml_text(&file)));
+            let problem = match error {
+                ReadError::NotFound => {
+                    problem.hint("`{ path: …, required: false }` tolerates that it is missing")
+                }
+                ReadError::Other(_) => problem,
+            };
+            cx.error(node.place, problem.about(what));
+            BTreeMap::new()
+        }
+    }
+}
