@@ -111,7 +111,7 @@ fn spec(config: &Config, layout: &Layout, host: &HostLayout) -> Result<HostSpec,
 fn spawn(layout: &Layout, host: &HostLayout) -> Result<tokio::process::Child, Error> {
     let console = File::create(host.console_log()).at("create", host.console_log())?;
     let console_too = console.try_clone().at("open", host.console_log())?;
-    for stale in [host.socket(), host.dockerd_log()] {
+    for stale in [host.socket(), host.dockerd_log(), host.dockerd_ended()] {
         fs::remove_file(&stale).or_else(absent_is_fine).at("remove", stale)?;
     }
     Command::new("setsid")
@@ -146,8 +146,14 @@ async fn wait_ready(host: &HostLayout, is_bare: bool, deadline: Duration) -> Res
 
 /// Waits until the host's dockerd answers, or fails with the end of its log.
 pub(crate) async fn wait_docker_ready(host: &HostLayout, deadline: Duration) -> Result<(), Error> {
-    let answered = tokio::time::timeout(deadline, engine::wait_docker(&host.socket())).await;
-    answered.map_err(|_| not_ready(host, "dockerd", deadline, host.dockerd_log()))
+    let (socket, ended, log) = (host.socket(), host.dockerd_ended(), host.dockerd_log());
+    tokio::select! {
+        () = engine::wait_docker(&socket) => Ok(()),
+        () = engine::wait_exists(&ended) => {
+            Err(Error::DockerdEnded { host: host.name.clone(), tail: tail(&log), log })
+        }
+        () = tokio::time::sleep(deadline) => Err(not_ready(host, "dockerd", deadline, log)),
+    }
 }
 
 fn not_ready(host: &HostLayout, service: &'static str, waited: Duration, log: PathBuf) -> Error {

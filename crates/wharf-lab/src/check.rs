@@ -21,11 +21,14 @@ const COMMANDS: [(&str, &str); 9] = [
 /// Where a command may be; not every user's PATH has sbin.
 pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// Whatever looks into namespaces needs root.
+pub(crate) fn require_root() -> Result<(), Error> {
+    if rustix::process::geteuid().is_root() { Ok(()) } else { Err(Error::NotRoot) }
+}
+
 /// Checks for root, the commands, namespaces and the overlay filesystem; the error says what to do.
 pub fn check_possible() -> Result<(), Error> {
-    if !rustix::process::geteuid().is_root() {
-        return Err(Error::NotRoot);
-    }
+    require_root()?;
     for (command, package) in COMMANDS {
         if !PATH.split(':').any(|dir| Path::new(dir).join(command).is_file()) {
             return Err(Error::MissingCommand { command, package });

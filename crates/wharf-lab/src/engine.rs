@@ -20,6 +20,13 @@ pub(crate) async fn wait_docker(socket: &Path) {
     }
 }
 
+/// Waits, for ever, until `path` exists.
+pub(crate) async fn wait_exists(path: &Path) {
+    while !path.exists() {
+        tokio::time::sleep(TRY_EVERY).await;
+    }
+}
+
 /// Waits, for ever, until an SSH server greets.
 pub(crate) async fn wait_ssh(address: Ipv4Addr) {
     while !within(greets(address)).await {

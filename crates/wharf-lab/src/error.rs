@@ -61,6 +61,9 @@ pub enum Error {
     /// A host's pid 1 ended while booting.
     #[error("host {host} ended while booting; the end of {}:\n{tail}", .log.display())]
     BootFailed { host: String, log: PathBuf, tail: String },
+    /// A host's dockerd ended instead of answering.
+    #[error("dockerd of host {host} ended; the end of {}:\n{tail}", .log.display())]
+    DockerdEnded { host: String, log: PathBuf, tail: String },
     /// A host's dockerd or sshd did not answer in time.
     #[error("{service} of host {host} did not answer within {waited:?}; the end of {}:\n{tail}", .log.display())]
     NotReady { host: String, service: &'static str, waited: Duration, log: PathBuf, tail: String },
@@ -102,6 +105,7 @@ impl Error {
             | Error::AlreadyRunning { .. }
             | Error::Bare { .. }
             | Error::Busy { .. } => ErrorCode::Conflict,
+            Error::DockerdEnded { .. } => ErrorCode::Unavailable,
             Error::NotReady { .. } => ErrorCode::DeadlineExceeded,
             Error::BootFailed { .. }
             | Error::Command { .. }

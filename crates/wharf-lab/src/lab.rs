@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::check::require_root;
 use crate::command::Runner;
 use crate::down::{check_ours, down};
 use crate::error::At as _;
@@ -79,14 +80,13 @@ impl Lab {
     /// Ends every host and removes all that the lab ever made: processes, links, namespaces, mounts, cgroups and
     /// directories. Works in any state, also after a crash, and when there is no lab.
     pub async fn down(&self) -> Result<(), Error> {
-        if !rustix::process::geteuid().is_root() {
-            return Err(Error::NotRoot);
-        }
+        require_root()?;
         down(&self.layout).await
     }
 
     /// How each host is, in order. Empty if there is no lab.
     pub async fn status(&self) -> Result<Vec<HostStatus>, Error> {
+        require_root()?;
         status::status(&self.layout).await
     }
 
@@ -190,12 +190,15 @@ impl Lab {
         }
         let pid = self.pid(&host)?;
         // Else the old dockerd could answer once more. pid 1 takes SIGHUP for this.
-        fs::remove_file(host.socket()).or_else(absent_is_fine).at("remove", host.socket())?;
+        for stale in [host.socket(), host.dockerd_ended()] {
+            fs::remove_file(&stale).or_else(absent_is_fine).at("remove", stale)?;
+        }
         kill_process(pid, Signal::HUP).at("signal", &host.name)?;
         boot::wait_docker_ready(&host, config.ready_deadline).await
     }
 
     fn host(&self, index: u32) -> Result<HostLayout, Error> {
+        require_root()?;
         let is_made =
             (1..=HOSTS_MAX).contains(&index) && self.layout.run.join(format!("h{index}/net")).exists();
         match is_made {

@@ -157,6 +157,11 @@ impl HostLayout {
         self.run.join("dockerd.log")
     }
 
+    /// There while the host has no dockerd although it should: the last one ended by itself.
+    pub(crate) fn dockerd_ended(&self) -> PathBuf {
+        self.run.join("dockerd.ended")
+    }
+
     pub(crate) fn host_key(&self) -> PathBuf {
         self.run.join("ssh_host_ed25519_key")
     }

@@ -71,7 +71,18 @@ fn first_boot(spec: &HostSpec, root: &Path) -> Result<(), Error> {
     write("etc/hostname", spec.hostname.clone() + "\n")?;
     write("etc/hosts", spec.etc_hosts.join("\n") + "\n")?;
     write("etc/machine-id", machine_id(spec) + "\n")?;
+    // May be a link into this machine's /run.
+    let resolv = root.join("etc/resolv.conf");
+    fs::remove_file(&resolv).or_else(absent_is_fine).at("remove", &resolv)?;
+    write("etc/resolv.conf", resolv_conf(&fs::read_to_string("/etc/resolv.conf").unwrap_or_default()))?;
     unlock_root(&root.join("etc/shadow"))
+}
+
+/// This machine's name servers. A host seldom reaches them, and then a look-up must fail in a second rather than
+/// in resolv.conf(5)'s ten. dockerd hands the same on to containers.
+fn resolv_conf(ours: &str) -> String {
+    let servers = ours.lines().filter(|line| line.trim_start().starts_with("nameserver"));
+    servers.chain(["options timeout:1 attempts:1"]).map(|line| format!("{line}\n")).collect()
 }
 
 /// 32 hex digits, different for each host of each lab (machine-id(5)).
@@ -128,4 +139,31 @@ fn mount_with(
 ) -> Result<(), Error> {
     let options = std::ffi::CString::new(options).expect("paths are checked to be plain");
     mount(source.unwrap_or(fs_type), target, fs_type, flags, Some(options.as_c_str())).at("mount", target)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_servers_are_kept_and_look_ups_fail_soon() {
+        let ours =
+            "# made by hand\nsearch corp\nnameserver 10.0.0.2\noptions timeout:9\nnameserver 10.0.0.3\n";
+        let expected = "nameserver 10.0.0.2\nnameserver 10.0.0.3\noptions timeout:1 attempts:1\n";
+        assert_eq!(resolv_conf(ours), expected);
+    }
+
+    #[test]
+    fn root_can_log_in_with_a_key_though_it_has_no_password() {
+        let dir = wharf_test_support::temp_dir();
+        let shadow = dir.path().join("shadow");
+        for (before, after) in
+            [("root:!:1::::::\na:!:1\n", "root:*:1::::::\na:!:1\n"), ("root:$6$x:1\n", "root:$6$x:1\n")]
+        {
+            fs::write(&shadow, before).unwrap();
+            unlock_root(&shadow).unwrap();
+            assert_eq!(fs::read_to_string(&shadow).unwrap(), after);
+        }
+        unlock_root(&dir.path().join("absent")).unwrap();
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use super::root::SHARED;
 use crate::Error;
 use crate::engine;
 use crate::error::At as _;
+use crate::lab::absent_is_fine;
 use crate::spec::HostSpec;
 
 /// The Engine's usual place; `/var/run` is a link to `/run`.
@@ -81,6 +82,8 @@ async fn supervise(spec: &HostSpec) -> Result<(), Error> {
 impl Services<'_> {
     fn start_dockerd(&mut self) -> Result<(), Error> {
         let log = Path::new(SHARED).join("dockerd.log");
+        let ended = dockerd_ended();
+        fs::remove_file(&ended).or_else(absent_is_fine).at("remove", &ended)?;
         let mut command = Command::new("dockerd");
         command
             .args(["--bip", &format!("172.30.{}.1/24", self.spec.index)])
@@ -115,6 +118,9 @@ impl Services<'_> {
             self.dockerd = None;
             if std::mem::take(&mut self.is_restarting) {
                 self.start_dockerd()?;
+            } else {
+                // Whoever waits for it to answer need not wait longer.
+                fs::write(dockerd_ended(), "").at("write", dockerd_ended())?;
             }
         }
         Ok(())
@@ -138,6 +144,10 @@ impl Services<'_> {
         }
         Ok(())
     }
+}
+
+fn dockerd_ended() -> PathBuf {
+    Path::new(SHARED).join("dockerd.ended")
 }
 
 fn start_sshd() -> Result<(), Error> {

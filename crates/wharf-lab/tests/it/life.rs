@@ -1,0 +1,157 @@
+//! Up, look, down.
+
+use std::fs;
+use std::process::Command;
+
+use wharf_base::ErrorCode;
+use wharf_lab::{Config, Error, Lab};
+use wharf_test_support::require;
+
+use crate::machine::{Links, Namespaces, remains};
+use crate::test_lab::{PROGRAM, TestLab, checked, run};
+
+#[tokio::test]
+async fn down_leaves_nothing_behind() {
+    require!(Lab, Command("busybox"), Command("docker"));
+    let lab = TestLab::new("ta", 1);
+    let before = Links::now(&lab);
+    assert_eq!(remains(&lab, &before, &Namespaces::default()), Vec::<String>::new());
+
+    let hosts = lab.up(3).await.unwrap();
+    assert_eq!(hosts.iter().map(|host| host.name.as_str()).collect::<Vec<_>>(), ["ta1", "ta2", "ta3"]);
+    for host in &hosts {
+        assert!(host.is_running && host.is_linked && host.is_docker_ready, "{host:?}");
+    }
+    let namespaces = Namespaces::of(hosts.iter().filter_map(|host| host.pid));
+    assert_eq!(namespaces.count(), 3 * 5, "net, mnt, pid, uts and ipc each");
+    lab.run_web(1);
+    // Also what a user left running inside, and a process that is in the host's network only.
+    let mut inside = lab.exec_command(2, &["sleep", "600"]).unwrap().spawn().unwrap();
+    let net = format!("--net=/proc/{}/ns/net", hosts[2].pid.unwrap());
+    let mut beside = Command::new("nsenter").args([&net, "sleep", "600"]).spawn().unwrap();
+    assert!(remains(&lab, &before, &namespaces).len() > 10, "the look itself finds a running lab");
+
+    lab.down().await.unwrap();
+    inside.wait().unwrap();
+    beside.wait().unwrap();
+    assert_eq!(remains(&lab, &before, &namespaces), Vec::<String>::new());
+    assert_eq!(lab.status().await.unwrap(), []);
+    lab.down().await.unwrap();
+}
+
+#[tokio::test]
+async fn up_again_adds_hosts_and_leaves_the_others_alone() {
+    require!(Lab);
+    let lab = TestLab::with(Config { bare: true, ..TestLab::new("tb", 2).config.clone() });
+    let first = lab.up(1).await.unwrap();
+    let second = lab.up(2).await.unwrap();
+    assert_eq!(first[0].pid, second[0].pid);
+    assert_eq!(second.len(), 2);
+    assert!(!second[1].is_docker_ready, "a bare host has no dockerd");
+    assert!(lab.reaches(2, 22, crate::test_lab::REACHABLE));
+    let error = lab.dockerd_restart(1).await.unwrap_err();
+    assert!(matches!(error, Error::Bare { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn exec_and_ssh_run_inside_of_the_host() {
+    require!(Lab, Command("ssh"));
+    let lab = TestLab::with(Config { bare: true, ..TestLab::new("tc", 3).config.clone() });
+    lab.up(2).await.unwrap();
+    assert_eq!(lab.sh(1, "hostname; cat /etc/hostname"), "tc1\ntc1");
+    assert_eq!(lab.sh(2, "cat /proc/1/cmdline | tr '\\0' ' ' | cut -d' ' -f2"), "lab-init");
+    let cgroups = lab.sh(1, "cat /proc/self/cgroup");
+    assert!(cgroups.lines().any(|line| line.contains("/wharf-lab-tc-h1")), "{cgroups}");
+    let output = run(&mut lab.exec_command(1, &["sh", "-c", "exit 7"]).unwrap());
+    assert_eq!(output.status.code(), Some(7));
+    // Each is reached by its own name and key, knows its neighbours, and has the program.
+    assert_eq!(checked(lab.ssh_command(2).unwrap().arg("hostname")), "tc2");
+    assert_eq!(
+        checked(lab.ssh_command(1).unwrap().args(["getent", "hosts", "tc2"])).split(' ').next(),
+        Some("10.87.3.12")
+    );
+    let usage = run(lab.ssh_command(1).unwrap().arg("wharf"));
+    assert!(String::from_utf8_lossy(&usage.stderr).starts_with("usage: wharf-lab-host"), "{usage:?}");
+    // What one host writes, neither the other nor this machine sees.
+    lab.sh(1, "echo mine > /etc/only-here; echo mine > /root/only-here");
+    assert_eq!(lab.sh(2, "ls /etc/only-here /root/only-here 2>/dev/null || echo none"), "none");
+    assert!(!fs::exists("/etc/only-here").unwrap());
+}
+
+#[tokio::test]
+async fn two_labs_live_side_by_side() {
+    require!(Lab);
+    let (left, right) = (TestLab::new("tl", 4), TestLab::new("tr", 5));
+    let (left_up, right_up) = tokio::join!(left.up(2), right.up(2));
+    assert_eq!((left_up.unwrap().len(), right_up.unwrap().len()), (2, 2));
+    // A lab is reached by its name alone; it keeps the network that it has.
+    let by_name = Lab::open(Config { name: "tr".to_owned(), ..Config::default() }).unwrap();
+    assert_eq!(by_name.gateway().to_string(), "10.87.5.1");
+    assert_eq!(checked(by_name.ssh_command(1).unwrap().arg("hostname")), "tr1");
+    assert!(matches!(by_name.up(1).await, Err(Error::OtherNetwork { .. })));
+    // A third one can't have a network that is taken.
+    let third = TestLab::new("tx", 5);
+    assert!(matches!(third.up(1).await, Err(Error::NetworkTaken { interface, .. }) if interface == "tr-up"));
+    left.down().await.unwrap();
+    for host in right.status().await.unwrap() {
+        assert!(host.is_running && host.is_linked && host.is_docker_ready, "{host:?}");
+    }
+}
+
+#[tokio::test]
+async fn wrong_calls_name_what_is_wrong() {
+    require!(Lab);
+    let lab = TestLab::with(Config { bare: true, ..TestLab::new("te", 6).config.clone() });
+    assert!(matches!(lab.cut(1).await, Err(Error::NoSuchHost { .. })), "no lab at all");
+    lab.up(1).await.unwrap();
+    for index in [0, 2, 255, u32::MAX] {
+        assert_eq!(lab.kill(index).await.unwrap_err().code(), ErrorCode::NotFound, "{index}");
+    }
+    assert!(matches!(lab.start(1).await, Err(Error::AlreadyRunning { .. })));
+    assert!(matches!(lab.up(0).await, Err(Error::HostCount { .. })));
+    assert!(matches!(lab.up(201).await, Err(Error::HostCount { .. })));
+    let by_hand = run(Command::new(PROGRAM).args(["lab-init", "/run/wharf-lab/te/h1/host.json"]));
+    assert_eq!(by_hand.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&by_hand.stderr).contains("not by hand"), "{by_hand:?}");
+}
+
+#[tokio::test]
+async fn a_directory_that_is_no_labs_is_not_touched() {
+    require!(Lab);
+    let dir = wharf_test_support::temp_dir();
+    let other = dir.path().join("tf");
+    fs::create_dir(&other).unwrap();
+    fs::write(other.join("precious"), "x").unwrap();
+    let config = TestLab::new("tf", 7).config.clone();
+    let lab = Lab::open(Config { data_dir: dir.path().to_owned(), ..config }).unwrap();
+    assert!(matches!(lab.up(1).await, Err(Error::NotOurs { .. })));
+    assert!(matches!(lab.down().await, Err(Error::NotOurs { .. })));
+    assert_eq!(fs::read_to_string(other.join("precious")).unwrap(), "x");
+}
+
+#[tokio::test]
+async fn a_dockerd_that_ends_is_reported_with_its_log() {
+    require!(Lab);
+    let args = vec!["--no-such-flag".to_owned()];
+    let lab = TestLab::with(Config { dockerd_args: args, ..TestLab::new("tg", 8).config.clone() });
+    let error = lab.up(1).await.unwrap_err();
+    assert!(matches!(error, Error::DockerdEnded { .. }), "{error}");
+    assert!(error.to_string().contains("unknown flag: --no-such-flag"), "{error}");
+}
+
+#[test]
+fn without_root_the_error_says_so() {
+    require!(Root, Command("setpriv"));
+    // The target directory may be closed to others.
+    let dir = wharf_test_support::temp_dir();
+    let program = dir.path().join("program");
+    fs::copy(PROGRAM, &program).unwrap();
+    checked(Command::new("chmod").args(["755".as_ref(), dir.path().as_os_str(), program.as_os_str()]));
+    for command in [&["up", "1", "{}"][..], &["down", "{}"]] {
+        let drop = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+        let output = run(Command::new("setpriv").args(drop).arg(&program).args(command));
+        assert_eq!(output.status.code(), Some(1));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(stderr.contains("needs root; hint: run it with sudo"), "{stderr}");
+    }
+}
