@@ -1,1 +1,5 @@
 //! Applications, releases and rollouts.
+
+mod placement;
+mod strategy;
+mod translate;

@@ -1,0 +1,152 @@
+//! Which host gets which replica. Pure and deterministic: the same input gives the same answer.
+//!
+//! Services are taken in groups: those linked by `depends_on` or by a shared named volume find each other by name on
+//! one host, so they are placed together. A group gets a set of hosts, and each of its services is spread evenly over
+//! that set, the least-loaded host first, by name among equals.
+//!
+//! What must always hold: kept + added = replicas; kept and removed together are the current ones; nothing is added
+//! on a host that is not up, drains, or does not match; placing again what was placed changes nothing; an instance
+//! stays where it is unless its host drains, was removed, or no longer matches.
+//!
+//! Colours: when hosts that match carry a label `colour`, a changed group goes as a whole to the colour that does not
+//! serve now. A group of which a service can't run twice stays on its hosts instead.
+
+mod colour;
+mod group;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use wharf_compose::project::HostSelector;
+use wharf_model::{HostView, Liveness, Name};
+
+/// One service as placement sees it.
+#[derive(Clone, Debug)]
+pub struct Want {
+    /// Service.
+    pub service: Name,
+    /// How many containers there are to be.
+    pub replicas: u32,
+    /// Which hosts may run it.
+    pub selector: HostSelector,
+    /// Containers that run it now.
+    pub current: Vec<Spot>,
+    /// Its containers must be replaced, or there are none yet.
+    pub is_changed: bool,
+    /// A second container may run beside the first.
+    pub may_run_twice: bool,
+    /// It has data in a named volume: it stays on its host.
+    pub keeps_data: bool,
+    /// What it shares with others: names of services it depends on, `volume:<name>`.
+    pub links: BTreeSet<String>,
+}
+
+/// A replica on a host.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Spot {
+    /// Number of the replica.
+    pub slot: u32,
+    /// Its host.
+    pub host: Name,
+}
+
+/// What becomes of one service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decision {
+    /// Slots that stay as they are.
+    pub kept: Vec<u32>,
+    /// Slots that go.
+    pub removed: Vec<u32>,
+    /// Hosts that get a new replica, one entry each.
+    pub added: Vec<Name>,
+    /// All replicas are new because the group goes to the other colour.
+    pub has_changed_colour: bool,
+}
+
+/// No host can run a service.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no host can run `{service}` (x-wharf.hosts: {selector}): {hosts}\n  hint: {hint}")]
+pub struct PlacementError {
+    service: Name,
+    selector: String,
+    hosts: String,
+    hint: &'static str,
+}
+
+/// Decides for all services of one application. `load` counts the containers of *other* applications by host.
+///
+/// Errors: a service needs a new container and no host that matches is up; the message lists every host with the
+/// reason why it was left out.
+pub fn place(
+    wants: &[Want],
+    hosts: &[HostView],
+    load: &BTreeMap<Name, u32>,
+) -> Result<BTreeMap<Name, Decision>, PlacementError> {
+    let mut load = load.clone();
+    for want in wants {
+        for spot in &want.current {
+            if !want.is_changed {
+                *load.entry(spot.host.clone()).or_default() += 1;
+            }
+        }
+    }
+    let mut decisions = BTreeMap::new();
+    for group in groups(wants) {
+        decisions.extend(group::place(&group, hosts, &mut load)?);
+    }
+    Ok(decisions)
+}
+
+/// Splits the services into those that must share hosts, in order of their first name.
+fn groups(wants: &[Want]) -> Vec<Vec<&Want>> {
+    let keys = |want: &Want| {
+        let mut keys = want.links.clone();
+        keys.insert(want.service.to_string());
+        keys
+    };
+    let mut groups: Vec<(BTreeSet<String>, Vec<&Want>)> = Vec::new();
+    let mut sorted: Vec<&Want> = wants.iter().collect();
+    sorted.sort_by(|a, b| a.service.cmp(&b.service));
+    for want in sorted {
+        let mut merged = (keys(want), vec![want]);
+        let (linked, apart): (Vec<_>, Vec<_>) =
+            groups.into_iter().partition(|(known, _)| !known.is_disjoint(&merged.0));
+        for (known, members) in linked {
+            merged.0.extend(known);
+            merged.1.extend(members);
+        }
+        merged.1.sort_by(|a, b| a.service.cmp(&b.service));
+        groups = apart;
+        groups.push(merged);
+    }
+    groups.sort_by(|a, b| a.1[0].service.cmp(&b.1[0].service));
+    groups.into_iter().map(|(_, members)| members).collect()
+}
+
+/// Whether `host` is one that `selector` names.
+pub fn matches(selector: &HostSelector, host: &HostView) -> bool {
+    let has = |key: &str, value: &str| host.labels.get(key).is_some_and(|found| found == value);
+    match selector {
+        HostSelector::Any => true,
+        HostSelector::Pool(pool) => has("pool", pool),
+        HostSelector::Label(key, value) => has(key, value),
+        HostSelector::Host(name) => host.name.as_str() == name,
+    }
+}
+
+/// The selector as in the file.
+pub fn selector_text(selector: &HostSelector) -> String {
+    match selector {
+        HostSelector::Any => "any".to_owned(),
+        HostSelector::Pool(pool) => format!("pool({pool})"),
+        HostSelector::Label(key, value) => format!("label({key}={value})"),
+        HostSelector::Host(name) => format!("host({name})"),
+    }
+}
+
+/// May get new containers.
+fn is_ready(host: &HostView) -> bool {
+    host.liveness == Liveness::Up && !host.draining
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,183 @@
+//! Placement of one group of services that share their hosts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use wharf_model::{HostView, Liveness, Name};
+
+use super::{Decision, PlacementError, Want, colour, is_ready, matches, selector_text};
+
+/// Where a group may be.
+struct Field<'a> {
+    /// Hosts that may get new containers.
+    allowed: Vec<&'a HostView>,
+    /// Hosts whose containers may stay.
+    keepable: BTreeSet<&'a Name>,
+    /// All containers are new.
+    has_changed_colour: bool,
+}
+
+/// Decides for the services of one group and counts what it adds in `load`.
+pub(super) fn place(
+    group: &[&Want],
+    hosts: &[HostView],
+    load: &mut BTreeMap<Name, u32>,
+) -> Result<Vec<(Name, Decision)>, PlacementError> {
+    let field = field(group, hosts, load);
+    let is_new = |want: &Want| want.is_changed || field.has_changed_colour;
+    let kept: Vec<Vec<u32>> = group
+        .iter()
+        .map(|want| if is_new(want) { Vec::new() } else { kept_slots(want, &field.keepable) })
+        .collect();
+    let chosen = choose(group, &kept, &field, load);
+
+    let mut decisions = Vec::new();
+    for (want, kept) in group.iter().zip(kept) {
+        let missing = want.replicas as usize - kept.len();
+        let chosen = own_homes(want, hosts, &chosen);
+        if missing > 0 && chosen.is_empty() {
+            return Err(no_host(want, group, hosts));
+        }
+        let mut own: BTreeMap<&Name, u32> = BTreeMap::new();
+        for spot in want.current.iter().filter(|spot| kept.contains(&spot.slot)) {
+            *own.entry(&spot.host).or_default() += 1;
+        }
+        let mut added = Vec::with_capacity(missing);
+        for _ in 0..missing {
+            let weight = |name: &&&Name| {
+                (own.get(**name).copied().unwrap_or(0), load.get(**name).copied().unwrap_or(0), (**name).clone())
+            };
+            let host = *chosen.iter().min_by_key(weight).expect("checked above: there is one");
+            *own.entry(host).or_default() += 1;
+            *load.entry(host.clone()).or_default() += 1;
+            added.push(host.clone());
+        }
+        let removed = want.current.iter().map(|spot| spot.slot).filter(|slot| !kept.contains(slot)).collect();
+        let has_changed_colour = field.has_changed_colour && !want.is_changed;
+        decisions.push((want.service.clone(), Decision { kept, removed, added, has_changed_colour }));
+    }
+    Ok(decisions)
+}
+
+/// What is left of `chosen` for one service: where its data is, if it has any, else all.
+fn own_homes<'a>(want: &Want, hosts: &[HostView], chosen: &[&'a Name]) -> Vec<&'a Name> {
+    let is_known = |name: &Name| hosts.iter().any(|host| host.name == *name);
+    let homes: BTreeSet<&Name> = want.current.iter().map(|spot| &spot.host).filter(|name| is_known(name)).collect();
+    if !want.keeps_data || homes.is_empty() {
+        return chosen.to_vec();
+    }
+    chosen.iter().copied().filter(|name| homes.contains(*name)).collect()
+}
+
+/// The hosts that matter for the group.
+fn field<'a>(group: &[&Want], hosts: &'a [HostView], load: &BTreeMap<Name, u32>) -> Field<'a> {
+    let fits = |host: &HostView| group.iter().all(|want| matches(&want.selector, host));
+    let current: Vec<&Name> = group.iter().flat_map(|want| &want.current).map(|spot| &spot.host).collect();
+    let is_first = current.is_empty();
+    let is_changed = group.iter().any(|want| want.is_changed);
+
+    let data: BTreeSet<&Name> = group
+        .iter()
+        .filter(|want| want.keeps_data)
+        .flat_map(|want| want.current.iter().map(|spot| &spot.host))
+        .collect();
+    let homes: Vec<&HostView> = hosts.iter().filter(|host| data.contains(&host.name)).collect();
+    if !homes.is_empty() {
+        // Data wins over everything else: a draining host keeps it, a selector that moved on does not move it.
+        let keepable = homes.iter().map(|host| &host.name).collect();
+        let allowed = homes.into_iter().filter(|host| host.liveness == Liveness::Up).collect();
+        return Field { allowed, keepable, has_changed_colour: false };
+    }
+
+    let fitting: Vec<&HostView> = hosts.iter().filter(|host| fits(host)).collect();
+    let ready: Vec<&HostView> = fitting.iter().copied().filter(|host| is_ready(host)).collect();
+    if group.iter().any(|want| want.keeps_data) {
+        // Data that is yet to come makes one host the home of the whole group.
+        let rank = |host: &&&HostView| {
+            let holds = current.iter().filter(|name| ***name == host.name).count();
+            (usize::MAX - holds, load.get(&host.name).copied().unwrap_or(0), host.name.clone())
+        };
+        let allowed: Vec<&HostView> = ready.iter().min_by_key(rank).copied().into_iter().collect();
+        let keepable = allowed.iter().map(|host| &host.name).collect();
+        return Field { allowed, keepable, has_changed_colour: false };
+    }
+
+    // In a linked group a lost host keeps its containers only as long as nothing new has to find them there.
+    let must_be_up = group.len() > 1 && is_changed;
+    let stays = |host: &&&HostView| !host.draining && (host.liveness == Liveness::Up || !must_be_up);
+    let keepable = fitting.iter().filter(stays).map(|host| &host.name).collect();
+
+    let serving = colour::serving(hosts, &current);
+    let movable = group.iter().all(|want| want.may_run_twice);
+    let is_replaced = group.iter().any(|want| want.is_changed && !want.current.is_empty());
+    let wanted = if movable && (is_first || is_replaced) { colour::next(&fitting, serving) } else { serving };
+    let coloured: Vec<&HostView> =
+        ready.iter().copied().filter(|host| wanted.is_some() && colour::of(host) == wanted).collect();
+    let has_changed_colour = !is_first && is_replaced && movable && wanted.is_some() && wanted != serving;
+    Field { allowed: if coloured.is_empty() { ready } else { coloured }, keepable, has_changed_colour }
+}
+
+/// The slots of an unchanged service that stay: on hosts that may keep them, the oldest first.
+fn kept_slots(want: &Want, keepable: &BTreeSet<&Name>) -> Vec<u32> {
+    let mut slots: Vec<u32> =
+        want.current.iter().filter(|spot| keepable.contains(&spot.host)).map(|spot| spot.slot).collect();
+    slots.sort_unstable();
+    slots.truncate(want.replicas as usize);
+    slots
+}
+
+/// The set of hosts for new containers: those that hold kept ones, then former ones, then the least loaded.
+fn choose<'a>(
+    group: &[&Want],
+    kept: &[Vec<u32>],
+    field: &Field<'a>,
+    load: &BTreeMap<Name, u32>,
+) -> Vec<&'a Name> {
+    let replicas = group.iter().map(|want| want.replicas as usize).filter(|replicas| *replicas > 0);
+    // With data there is one host, or those where linked services had their data before they were linked.
+    let has_data = group.iter().any(|want| want.keeps_data);
+    let count = if has_data { field.keepable.len() } else { replicas.min().unwrap_or(0) };
+    let holds_kept = |name: &Name| {
+        let holds = |(want, kept): (&&Want, &Vec<u32>)| {
+            want.current.iter().any(|spot| spot.host == *name && kept.contains(&spot.slot))
+        };
+        group.iter().zip(kept).any(holds)
+    };
+    let is_former = |name: &Name| group.iter().any(|want| want.current.iter().any(|spot| spot.host == *name));
+    let mut ordered: Vec<&Name> = field.allowed.iter().map(|host| &host.name).collect();
+    ordered.sort_by_key(|name| {
+        (!holds_kept(name), !is_former(name), load.get(*name).copied().unwrap_or(0), (*name).clone())
+    });
+    let held = ordered.iter().filter(|name| holds_kept(name)).count();
+    ordered.truncate(count.max(held));
+    ordered
+}
+
+fn no_host(want: &Want, group: &[&Want], hosts: &[HostView]) -> PlacementError {
+    let describe = |host: &HostView| {
+        let why = match host.liveness {
+            _ if !group.iter().all(|want| matches(&want.selector, host)) => "does not match",
+            Liveness::Never => "never connected",
+            Liveness::Lost => "is lost",
+            Liveness::Up if host.draining => "drains",
+            Liveness::Up => "does not hold its data",
+        };
+        format!("{} {why}", host.name)
+    };
+    let all: Vec<String> = hosts.iter().map(describe).collect();
+    let with: Vec<&str> =
+        group.iter().filter(|w| w.service != want.service).map(|w| w.service.as_str()).collect();
+    let mut selector = selector_text(&want.selector);
+    if !with.is_empty() {
+        selector.push_str(&format!("; on the same host as {}", with.join(", ")));
+    }
+    PlacementError {
+        service: want.service.clone(),
+        selector,
+        hosts: if all.is_empty() { "no host has joined".to_owned() } else { all.join(", ") },
+        hint: if all.is_empty() {
+            "see `wharf join --help`"
+        } else {
+            "`wharf host ls` shows labels and states; a host drains until `wharf host drain --undo`"
+        },
+    }
+}

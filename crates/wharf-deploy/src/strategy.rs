@@ -1,0 +1,72 @@
+//! Whether two containers of a service may run at the same time: decides between blue-green and stop-then-start.
+//!
+//! Two containers get in each other's way when they claim something that exists once on a host (a fixed port, a fixed
+//! name) or write the same data (a named volume, a path of the host). Everything is read from the container's own
+//! settings, so the answer is the same for an old container as for a new one.
+
+use wharf_model::{ContainerSpec, MountSource};
+
+/// Why a second container with these settings must not run beside the first, in words; `None` if it may.
+pub fn why_once(spec: &ContainerSpec) -> Option<String> {
+    if let Some(name) = &spec.container_name {
+        return Some(format!("its container has the fixed name `{name}`"));
+    }
+    if let Some(port) = spec.ports.iter().find_map(|port| port.host_port) {
+        return Some(format!("it publishes the fixed host port {port}"));
+    }
+    let written = spec.mounts.iter().filter(|mount| !mount.read_only);
+    written.into_iter().find_map(|mount| match &mount.source {
+        MountSource::Volume(name) => Some(format!("it writes the volume `{name}`")),
+        MountSource::HostPath(path) => Some(format!("it writes `{path}` of the host")),
+        MountSource::Anonymous | MountSource::Tmpfs | MountSource::Files(_) => None,
+    })
+}
+
+/// Whether the container keeps data on its host in a named volume, so that it must stay where the volume is.
+pub fn keeps_data(spec: &ContainerSpec) -> bool {
+    spec.mounts.iter().any(|mount| matches!(mount.source, MountSource::Volume(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use wharf_model::{MountSpec, PublishedPort, Transport};
+
+    use super::*;
+
+    fn mount(source: MountSource, read_only: bool) -> ContainerSpec {
+        let mounts = vec![MountSpec { source, target: "/data".to_owned(), read_only }];
+        ContainerSpec { mounts, ..ContainerSpec::default() }
+    }
+
+    fn port(host_port: Option<u16>) -> ContainerSpec {
+        let port = PublishedPort { host_ip: None, host_port, container_port: 80, transport: Transport::Tcp };
+        ContainerSpec { ports: vec![port], ..ContainerSpec::default() }
+    }
+
+    #[test]
+    fn says_what_forbids_a_second_container() {
+        let volume = || MountSource::Volume("shop_data".to_owned());
+        let path = || MountSource::HostPath("/srv".to_owned());
+        let named = ContainerSpec { container_name: Some("db".to_owned()), ..ContainerSpec::default() };
+        for (spec, expected) in [
+            (ContainerSpec::default(), None),
+            (named, Some("its container has the fixed name `db`")),
+            (port(Some(80)), Some("it publishes the fixed host port 80")),
+            (port(None), None),
+            (mount(volume(), false), Some("it writes the volume `shop_data`")),
+            (mount(volume(), true), None),
+            (mount(path(), false), Some("it writes `/srv` of the host")),
+            (mount(path(), true), None),
+            (mount(MountSource::Anonymous, false), None),
+            (mount(MountSource::Tmpfs, false), None),
+        ] {
+            assert_eq!(why_once(&spec).as_deref(), expected, "{spec:?}");
+        }
+    }
+
+    #[test]
+    fn data_is_kept_in_named_volumes_even_when_only_read() {
+        assert!(keeps_data(&mount(MountSource::Volume("v".to_owned()), true)));
+        assert!(!keeps_data(&mount(MountSource::Anonymous, false)));
+    }
+}

@@ -1,0 +1,73 @@
+//! Real names of networks and volumes on hosts, as Compose gives them.
+
+use std::collections::BTreeSet;
+
+use wharf_compose::project::{Network, Project, Volume};
+use wharf_model::{Name, NetworkSpec, VolumeSpec};
+
+/// The real name of the network with this key.
+pub(super) fn network(app: &Name, project: &Project, key: &str) -> String {
+    let known = project.networks.get(key);
+    real(app, key, known.and_then(|network| network.name.as_deref()), known.is_some_and(|n| n.external))
+}
+
+/// The real name of the volume with this key.
+pub(super) fn volume(app: &Name, project: &Project, key: &str) -> String {
+    let known = project.volumes.get(key);
+    real(app, key, known.and_then(|volume| volume.name.as_deref()), known.is_some_and(|v| v.external))
+}
+
+fn real(app: &Name, key: &str, given: Option<&str>, is_external: bool) -> String {
+    match given {
+        Some(name) => name.to_owned(),
+        None if is_external => key.to_owned(),
+        None => format!("{app}_{key}"),
+    }
+}
+
+/// The networks in `used`, in order of their names.
+pub(super) fn networks(app: &Name, project: &Project, used: &BTreeSet<String>) -> Vec<NetworkSpec> {
+    let none = Network::default();
+    let mut specs: Vec<NetworkSpec> = keys_and(&project.networks, "default", &none)
+        .map(|(key, spec)| NetworkSpec {
+            name: network(app, project, key),
+            external: spec.external,
+            driver: spec.driver.clone(),
+            internal: spec.internal,
+            labels: spec.labels.clone(),
+        })
+        .filter(|spec| used.contains(&spec.name))
+        .collect();
+    specs.sort_by(|a, b| a.name.cmp(&b.name));
+    specs.dedup_by(|a, b| a.name == b.name);
+    specs
+}
+
+/// The volumes in `used`, in order of their names.
+pub(super) fn volumes(app: &Name, project: &Project, used: &BTreeSet<String>) -> Vec<VolumeSpec> {
+    let mut specs: Vec<VolumeSpec> = project
+        .volumes
+        .iter()
+        .map(|(key, spec): (&String, &Volume)| VolumeSpec {
+            name: volume(app, project, key),
+            external: spec.external,
+            driver: spec.driver.clone(),
+            driver_opts: spec.driver_opts.clone(),
+            labels: spec.labels.clone(),
+        })
+        .filter(|spec| used.contains(&spec.name))
+        .collect();
+    specs.sort_by(|a, b| a.name.cmp(&b.name));
+    specs.dedup_by(|a, b| a.name == b.name);
+    specs
+}
+
+/// All entries, and `key` with `none` if it is not among them: Compose makes the default network unasked.
+fn keys_and<'a, T>(
+    entries: &'a std::collections::BTreeMap<String, T>,
+    key: &'a str,
+    none: &'a T,
+) -> impl Iterator<Item = (&'a str, &'a T)> {
+    let missing = (!entries.contains_key(key)).then_some((key, none));
+    entries.iter().map(|(key, value)| (key.as_str(), value)).chain(missing)
+}

@@ -1,0 +1,272 @@
+//! One Compose service → its container, route and probe.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use wharf_compose::project::{self, Condition, MountKind, Project, Protocol, Restart, Service, Strategy};
+use wharf_model::{
+    Balance, ContainerSpec, Healthcheck, Name, NetworkAttachment, Probe, PublishedPort, ResourceLimits,
+    RestartPolicy, Serve, Transport, WaitFor,
+};
+
+use super::{Model, RouteModel, ServiceModel, TranslateError, UploadedFile, mount, names};
+
+/// Grace after the start for a service that states none, in milliseconds.
+// 10 s: Docker's own grace for a stop; a server that needs longer to boot should say so in `start_period`.
+const DEFAULT_START_PERIOD_MS: u64 = 10_000;
+
+/// What a service is translated with.
+pub(super) struct Input<'a> {
+    pub(super) app: &'a Name,
+    pub(super) project: &'a Project,
+    pub(super) key: &'a str,
+    pub(super) service: &'a Service,
+    pub(super) images: &'a BTreeMap<String, String>,
+    pub(super) files: &'a BTreeMap<String, UploadedFile>,
+}
+
+impl Input<'_> {
+    /// `services.web.volumes`.
+    pub(super) fn place(&self, key: &str) -> String {
+        format!("services.{}.{key}", self.key)
+    }
+}
+
+/// Translates one service; files and warnings go to `model`.
+pub(super) fn translate(
+    input: &Input<'_>,
+    model: &mut Model,
+) -> Result<(Name, ServiceModel), TranslateError> {
+    let service = input.service;
+    let name = service_name(input.key, &format!("services.{}", input.key))?;
+    let x_wharf = &service.x_wharf;
+    let spec = container(input, model)?;
+    let route = x_wharf.route.as_ref();
+    let probe = probe(input, model)?;
+    let rollout = x_wharf.rollout.as_ref();
+    let strategy = rollout.map(|rollout| rollout.strategy);
+    warn_of_ignored(input, model);
+    let translated = ServiceModel {
+        serve: route.map(|route| Serve { port: route.port }),
+        route: route.map(|route| route_model(route, x_wharf.health.as_ref())),
+        after: after(input)?,
+        replicas: service.deploy.replicas.unwrap_or(1),
+        selector: x_wharf.hosts.clone().unwrap_or(project::HostSelector::Any),
+        links: links(input),
+        wants_recreate: strategy == Some(Strategy::Recreate),
+        wants_blue_green: strategy == Some(Strategy::BlueGreen),
+        drain_ms: rollout.map(|rollout| millis(rollout.drain)),
+        start_period_ms: start_period_ms(service),
+        is_job: false,
+        spec,
+        probe,
+    };
+    Ok((name, translated))
+}
+
+fn service_name(text: &str, place: &str) -> Result<Name, TranslateError> {
+    text.parse().map_err(|error| TranslateError::new(place, format!("{error}"), "rename the service"))
+}
+
+fn container(input: &Input<'_>, model: &mut Model) -> Result<ContainerSpec, TranslateError> {
+    let service = input.service;
+    let image = input.images.get(input.key).or(service.image.as_ref()).ok_or_else(|| {
+        TranslateError::new(format!("services.{}", input.key), "it has no image", "add `image:` or `build:`")
+    })?;
+    let mut mounts = Vec::with_capacity(service.volumes.len());
+    for mount in &service.volumes {
+        mounts.push(mount::translate(input, mount, &mut model.files)?);
+    }
+    Ok(ContainerSpec {
+        image: image.clone(),
+        command: service.command.clone(),
+        entrypoint: service.entrypoint.clone(),
+        environment: service.environment.clone(),
+        labels: service.labels.clone(),
+        working_dir: service.working_dir.clone(),
+        user: service.user.clone(),
+        hostname: service.hostname.clone(),
+        init: service.init,
+        expose: service.expose.iter().map(|port| (port.port, transport(port.protocol))).collect(),
+        ports: service.ports.iter().map(published).collect(),
+        mounts,
+        networks: networks(input),
+        healthcheck: service.healthcheck.as_ref().map(healthcheck),
+        restart: restart(service.restart),
+        stop_signal: service.stop_signal.clone(),
+        stop_grace_ms: service.stop_grace_period.map(millis),
+        resources: resources(service),
+        container_name: service.container_name.clone(),
+    })
+}
+
+fn networks(input: &Input<'_>) -> Vec<NetworkAttachment> {
+    let attach = |(key, part): (&String, &project::ServiceNetwork)| {
+        let mut aliases = vec![input.key.to_owned()];
+        aliases.extend(part.aliases.iter().filter(|alias| *alias != input.key).cloned());
+        NetworkAttachment { network: names::network(input.app, input.project, key), aliases }
+    };
+    input.service.networks.iter().map(attach).collect()
+}
+
+fn published(port: &project::Port) -> PublishedPort {
+    PublishedPort {
+        host_ip: port.host_ip.clone(),
+        host_port: port.published,
+        container_port: port.target,
+        transport: transport(port.protocol),
+    }
+}
+
+fn transport(protocol: Protocol) -> Transport {
+    match protocol {
+        Protocol::Tcp => Transport::Tcp,
+        Protocol::Udp => Transport::Udp,
+    }
+}
+
+fn healthcheck(check: &project::Healthcheck) -> Healthcheck {
+    if check.disable {
+        return Healthcheck { test: vec!["NONE".to_owned()], ..Healthcheck::default() };
+    }
+    Healthcheck {
+        test: check.test.clone().unwrap_or_default(),
+        interval_ms: check.interval.map(millis),
+        timeout_ms: check.timeout.map(millis),
+        retries: check.retries,
+        start_period_ms: check.start_period.map(millis),
+    }
+}
+
+fn restart(restart: Option<Restart>) -> RestartPolicy {
+    match restart {
+        None | Some(Restart::No) => RestartPolicy::No,
+        Some(Restart::Always) => RestartPolicy::Always,
+        Some(Restart::OnFailure(most)) => RestartPolicy::OnFailure(most),
+        Some(Restart::UnlessStopped) => RestartPolicy::UnlessStopped,
+    }
+}
+
+fn resources(service: &Service) -> ResourceLimits {
+    let (limits, reservations) = (&service.deploy.limits, &service.deploy.reservations);
+    ResourceLimits {
+        nano_cpus: limits.cpus.map(|cpus| (cpus * 1e9).round() as i64),
+        memory_bytes: limits.memory_bytes.map(signed),
+        memory_reservation_bytes: reservations.memory_bytes.map(signed),
+        pids: limits.pids,
+    }
+}
+
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+fn after(input: &Input<'_>) -> Result<BTreeMap<Name, WaitFor>, TranslateError> {
+    let mut after = BTreeMap::new();
+    for (key, dependency) in &input.service.depends_on {
+        let place = input.place("depends_on");
+        if !input.project.services.contains_key(key) {
+            if dependency.required {
+                return Err(TranslateError::new(
+                    place,
+                    format!("there is no service `{key}`"),
+                    "name a service of this file",
+                ));
+            }
+            continue;
+        }
+        let wait = match dependency.condition {
+            Condition::ServiceStarted => WaitFor::Started,
+            Condition::ServiceHealthy => WaitFor::Healthy,
+            Condition::ServiceCompletedSuccessfully => WaitFor::Completed,
+        };
+        after.insert(service_name(key, &place)?, wait);
+    }
+    Ok(after)
+}
+
+fn links(input: &Input<'_>) -> BTreeSet<String> {
+    let depends = input.service.depends_on.keys().filter(|key| input.project.services.contains_key(*key));
+    let volumes = input
+        .service
+        .volumes
+        .iter()
+        .filter(|mount| mount.kind == MountKind::Volume)
+        .filter_map(|mount| mount.source.as_ref())
+        .map(|key| format!("volume:{}", names::volume(input.app, input.project, key)));
+    depends.cloned().chain(volumes).collect()
+}
+
+fn route_model(route: &project::Route, health: Option<&project::Health>) -> RouteModel {
+    let checks_route = |health: &&project::Health| health.port.is_none_or(|port| port == route.port);
+    RouteModel {
+        host: route.host.clone(),
+        path: if route.path.is_empty() { "/".to_owned() } else { route.path.clone() },
+        balance: match route.balance {
+            project::Balance::RoundRobin => Balance::RoundRobin,
+            project::Balance::LeastConn => Balance::LeastConn,
+        },
+        timeout_ms: route.timeout.map(millis),
+        health_path: health.filter(checks_route).and_then(|health| health.path.clone()),
+    }
+}
+
+/// The agent's probe: as `x-wharf.health` says; a TCP connect for a routed service that has no check at all.
+fn probe(input: &Input<'_>, model: &mut Model) -> Result<Option<Probe>, TranslateError> {
+    let service = input.service;
+    let route_port = service.x_wharf.route.as_ref().map(|route| route.port);
+    if let Some(health) = &service.x_wharf.health {
+        let port = health.port.or(route_port).ok_or_else(|| {
+            TranslateError::new(input.place("x-wharf.health"), "it has no port", "add `port:`, or a route")
+        })?;
+        return Ok(Some(Probe {
+            port,
+            path: health.path.clone(),
+            interval_ms: millis(health.interval),
+            timeout_ms: millis(health.timeout),
+            rise: health.rise,
+            fall: health.fall,
+        }));
+    }
+    let has_check = service.healthcheck.as_ref().is_some_and(|check| !check.disable);
+    let Some(port) = route_port.filter(|_| !has_check) else { return Ok(None) };
+    model.warnings.push(format!(
+        "{}: no health check; it counts as healthy once port {port} accepts connections \
+         (add `healthcheck:` or `x-wharf.health:`)",
+        input.key
+    ));
+    // Every half second: a deploy waits for the first pass. Three failures: one lost packet is no outage.
+    Ok(Some(Probe { port, path: None, interval_ms: 500, timeout_ms: 1_000, rise: 1, fall: 3 }))
+}
+
+/// How long it may be unhealthy after its start: what the file says of either check, and time for the Engine's check
+/// to run once.
+fn start_period_ms(service: &Service) -> u64 {
+    let engine = service.healthcheck.as_ref().filter(|check| !check.disable).map(|check| {
+        let interval = check.interval.unwrap_or(Duration::from_secs(30));
+        check.start_period.unwrap_or_default() + interval
+    });
+    let ours = service.x_wharf.health.as_ref().map(|health| health.start_period);
+    engine.into_iter().chain(ours).map(millis).max().unwrap_or(DEFAULT_START_PERIOD_MS)
+}
+
+fn warn_of_ignored(input: &Input<'_>, model: &mut Model) {
+    let deploy = &input.service.deploy;
+    let mut ignored = Vec::new();
+    if deploy.reservations.cpus.is_some() {
+        ignored.push("deploy.resources.reservations.cpus");
+    }
+    if deploy.reservations.pids.is_some() {
+        ignored.push("deploy.resources.reservations.pids");
+    }
+    if !deploy.labels.is_empty() {
+        ignored.push("deploy.labels");
+    }
+    for key in ignored {
+        model.warnings.push(format!("{}: {key} has no effect on a single Engine", input.key));
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
