@@ -1,0 +1,392 @@
+//! The loop that makes the containers what they are to be.
+//!
+//! A turn: list our containers (one call), bring health up to date, plan, start the units of the plan, report. A turn
+//! follows every new desired state, every event of a container of ours, every end of a unit, every change of a probe,
+//! and every `converge_interval`. With nothing to do a turn is that one list call.
+//!
+//! Units run as tasks of their own and are bounded; an instance with a running unit is left alone by the plan.
+//! Nothing here ends with the connection: without a server the last desired state goes on. When the agent stops,
+//! containers keep running.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use wharf_base::{Backoff, Clock, Shutdown, Tasks};
+use wharf_docker::Engine;
+use wharf_docker::bollard::query_parameters::ListContainersOptionsBuilder;
+use wharf_model::{HostReport, InstanceState};
+
+use super::found::Found;
+use super::health::Health;
+use super::plan::{self, Plan, Unit, Wanted};
+use super::report::Reporter;
+use super::tidy;
+use super::work::{Job, Outcome, Phase, Workshop};
+use crate::protocol::HostDesired;
+use crate::{AgentConfig, labels};
+
+/// LIMIT: wake-ups that wait; senders wait in turn.
+pub(crate) const WAKES_MAX: usize = 1_024;
+/// Wake-ups within this time make one turn: starting a container alone gives five events.
+const GATHER: Duration = Duration::from_millis(10);
+/// The first wait before a failed instance is tried again.
+const RETRY_WAIT_FIRST: Duration = Duration::from_secs(1);
+/// Between tries when the Engine does not answer.
+const ENGINE_WAIT: Duration = Duration::from_secs(1);
+/// The list of 1,000 containers takes 80 ms.
+const LIST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why a turn is due.
+#[derive(Debug)]
+pub(crate) enum Wake {
+    /// Something happened to this container.
+    Container(String),
+    /// The event stream was interrupted: anything may have happened.
+    Everything,
+    /// A probe found something new.
+    Probe,
+    /// A unit goes on to its next phase.
+    Phase(String, Phase),
+    /// A unit ended.
+    Ended(String, Outcome),
+}
+
+pub(crate) struct Converger {
+    pub(crate) config: AgentConfig,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) tasks: Tasks,
+    pub(crate) shop: Arc<Workshop>,
+    pub(crate) desired: watch::Receiver<Option<Arc<HostDesired>>>,
+    pub(crate) engine: watch::Receiver<Option<Engine>>,
+    pub(crate) wake: mpsc::Sender<Wake>,
+    pub(crate) wakes: mpsc::Receiver<Wake>,
+    pub(crate) health: Health,
+    pub(crate) reporter: Reporter,
+    pub(crate) reports: watch::Sender<Arc<HostReport>>,
+}
+
+/// What changes from turn to turn.
+struct Turns {
+    desired: Option<Arc<HostDesired>>,
+    wanted: Vec<Wanted>,
+    found: Vec<Found>,
+    plan: Plan,
+    running: BTreeMap<String, Running>,
+    failures: BTreeMap<String, Failure>,
+    problem: Option<String>,
+    /// Networks and files may be left over.
+    is_untidy: bool,
+    starts: Arc<Semaphore>,
+    stops: Arc<Semaphore>,
+}
+
+struct Running {
+    phase: Phase,
+    /// Of the specification that it works on; empty for a removal.
+    hash: String,
+    cancel: CancellationToken,
+}
+
+struct Failure {
+    reason: String,
+    hash: String,
+    backoff: Backoff,
+    retry_at: Instant,
+}
+
+impl Converger {
+    /// Runs until `shutdown`.
+    pub(crate) async fn run(mut self, shutdown: Shutdown) {
+        let mut turns = Turns {
+            desired: None,
+            wanted: vec![],
+            found: vec![],
+            plan: Plan::default(),
+            running: BTreeMap::new(),
+            failures: BTreeMap::new(),
+            problem: None,
+            is_untidy: true,
+            starts: Arc::new(Semaphore::new(self.config.starts_max.max(1))),
+            stops: Arc::new(Semaphore::new(self.config.stops_max.max(1))),
+        };
+        loop {
+            let next = tokio::select! {
+                next = self.turn(&mut turns) => next,
+                () = shutdown.cancelled() => return,
+            };
+            tokio::select! {
+                wake = self.wakes.recv() => {
+                    let Some(wake) = wake else { return };
+                    self.heed(&mut turns, wake);
+                    tokio::time::sleep(GATHER).await;
+                }
+                changed = self.desired.changed() => if changed.is_err() { return },
+                changed = self.engine.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep_until(next) => {}
+                () = shutdown.cancelled() => return,
+            }
+            while let Ok(wake) = self.wakes.try_recv() {
+                self.heed(&mut turns, wake);
+            }
+        }
+    }
+
+    fn heed(&mut self, turns: &mut Turns, wake: Wake) {
+        match wake {
+            Wake::Container(id) => self.health.mark_stale(&id),
+            Wake::Everything => {
+                self.health.mark_all_stale();
+                self.reporter.forget_facts();
+            }
+            Wake::Probe => {}
+            Wake::Phase(instance, phase) => {
+                if let Some(running) = turns.running.get_mut(&instance) {
+                    running.phase = phase;
+                }
+            }
+            Wake::Ended(instance, outcome) => turns.ended(instance, outcome, self.config.retry_wait_max),
+        }
+    }
+
+    /// One turn. Returns when the next is due even if nothing happens.
+    async fn turn(&mut self, turns: &mut Turns) -> Instant {
+        let mut next = Instant::now() + self.config.converge_interval;
+        let desired = self.desired.borrow_and_update().clone();
+        turns.follow(desired, self.shop.published);
+        let engine = self.engine.borrow_and_update().clone();
+        let listed = match &engine {
+            Some(engine) => list(engine, &self.shop.owner).await,
+            None => Err("the Docker Engine does not answer".to_owned()),
+        };
+        match (listed, &engine) {
+            (Ok(found), Some(engine)) => {
+                turns.problem = None;
+                turns.found = found;
+                self.health.look(engine, &turns.found, &turns.wanted).await;
+                next = next.min(self.judge(turns));
+                self.act(turns, engine).await;
+            }
+            (Err(problem), _) => {
+                turns.problem = Some(problem);
+                next = next.min(Instant::now() + ENGINE_WAIT);
+            }
+            (Ok(_), None) => {}
+        }
+        next = turns.failures.values().map(|failure| failure.retry_at).fold(next, Instant::min);
+        let report = self.report(turns, engine.as_ref()).await;
+        self.reports.send_if_modified(|current| {
+            let is_new = **current != report;
+            if is_new {
+                *current = Arc::new(report);
+            }
+            is_new
+        });
+        next
+    }
+
+    /// Sets each container's verdict. Returns when time alone will change one.
+    fn judge(&self, turns: &mut Turns) -> Instant {
+        let mut next = Instant::now() + self.config.converge_interval;
+        for one in &mut turns.found {
+            let (state, until) = self.health.state(one);
+            one.is_healthy = state.is_healthy();
+            next = until.map_or(next, |until| next.min(until));
+        }
+        next
+    }
+
+    /// Plans and starts what the plan says. Before the first desired state nothing is touched.
+    async fn act(&mut self, turns: &mut Turns, engine: &Engine) {
+        let Some(desired) = turns.desired.clone() else { return };
+        let busy = turns.busy();
+        turns.plan = plan::plan(&self.shop.owner, &turns.wanted, &turns.found, &busy);
+        for unit in std::mem::take(&mut turns.plan.units) {
+            self.start(turns, unit, &desired, engine);
+        }
+        if turns.is_untidy && turns.is_at_rest() {
+            turns.is_untidy = false;
+            tidy::remove_networks(engine, &self.shop.owner, &turns.wanted).await;
+            tidy::remove_files(&self.shop.files, &turns.wanted).await;
+        }
+    }
+
+    fn start(&self, turns: &mut Turns, unit: Unit, desired: &HostDesired, engine: &Engine) {
+        let instance = unit.instance.clone();
+        let wanted = turns.wanted.iter().find(|one| one.instance.id == instance).cloned();
+        let hash = wanted.as_ref().map(|wanted| wanted.hash.clone()).unwrap_or_default();
+        let wanted = wanted.and_then(|wanted| {
+            let app = desired.apps.get(&wanted.app)?.clone();
+            Some((wanted, app))
+        });
+        let permits = Arc::clone(if wanted.is_some() { &turns.starts } else { &turns.stops });
+        let phase = if wanted.is_some() { Phase::Queued } else { Phase::Stopping };
+        let cancel = CancellationToken::new();
+        turns.running.insert(instance.clone(), Running { phase, hash, cancel: cancel.clone() });
+        let job = Job {
+            shop: Arc::clone(&self.shop),
+            engine: engine.clone(),
+            unit,
+            wanted,
+            cancelled: cancel.clone(),
+        };
+        let wake = self.wake.clone();
+        self.tasks.spawn(format!("agent unit {instance}"), async move {
+            let outcome = tokio::select! {
+                permit = permits.acquire_owned() => {
+                    let tell = |phase| {
+                        // A full queue means that a turn is due anyway; only the shown phase lags.
+                        let _ = wake.try_send(Wake::Phase(instance.clone(), phase));
+                    };
+                    let outcome = job.run(tell).await;
+                    drop(permit);
+                    outcome
+                }
+                () = cancel.cancelled() => Outcome::Cancelled,
+            };
+            // The loop is gone only when the agent stops.
+            let _ = wake.send(Wake::Ended(instance, outcome)).await;
+        });
+    }
+
+    async fn report(&mut self, turns: &Turns, engine: Option<&Engine>) -> HostReport {
+        let generation_seen = turns.desired.as_ref().map_or(0, |desired| desired.generation);
+        let is_converged = turns.desired.is_some() && turns.problem.is_none() && turns.is_at_rest();
+        let now = self.clock.now();
+        let mut report = self.reporter.facts(engine).await;
+        report.generation_seen = generation_seen;
+        report.generation = if is_converged { generation_seen } else { self.reports.borrow().generation };
+        report.pulled_bytes = self.shop.pulled_bytes.load(Ordering::Relaxed);
+        report.problem = turns.problem.clone();
+        for one in &turns.wanted {
+            let container = turns.container_of(one);
+            let state = self.state_of(turns, one, container);
+            let address = container.and_then(|found| address(one, found, self.shop.published));
+            let seen = container.map(|found| (found, self.health.detail(&found.id)));
+            report.instances.push(self.reporter.wanted(one, state, address, seen, engine, now).await);
+        }
+        let wanted: BTreeSet<&str> = turns.wanted.iter().map(|one| one.instance.id.as_str()).collect();
+        for found in turns.found.iter().filter(|one| !wanted.contains(one.instance.as_str())) {
+            // Before the first desired state we don't know what is wanted: only what is seen is told.
+            let is_leaving = turns.desired.is_some() && found.is_running();
+            let state = if is_leaving { InstanceState::Stopping } else { self.health.state(found).0 };
+            report.instances.push(self.reporter.unwanted(found, state, self.health.detail(&found.id), now));
+        }
+        self.reporter.forget_others(&report.instances);
+        report
+    }
+
+    fn state_of(&self, turns: &Turns, wanted: &Wanted, container: Option<&Found>) -> InstanceState {
+        let id = &wanted.instance.id;
+        let failed =
+            turns.failures.get(id).map(|failure| InstanceState::Failed { reason: failure.reason.clone() });
+        if let Some(running) = turns.running.get(id) {
+            return match running.phase {
+                // While a failed one is tried again it still shows why it failed.
+                _ if failed.is_some() => failed.unwrap_or(InstanceState::Starting),
+                Phase::Queued => container.map_or(InstanceState::Waiting, |found| self.health.state(found).0),
+                Phase::Pulling => {
+                    container.map_or(InstanceState::Pulling, |found| self.health.state(found).0)
+                }
+                Phase::Starting => InstanceState::Starting,
+                Phase::Stopping => InstanceState::Stopping,
+            };
+        }
+        match (container, failed) {
+            (Some(found), None) => self.health.state(found).0,
+            // A container that serves is what counts, even if replacing it fails.
+            (Some(found), Some(_)) if found.is_running() => self.health.state(found).0,
+            (_, Some(failed)) => failed,
+            (None, None) => InstanceState::Waiting,
+        }
+    }
+}
+
+impl Turns {
+    /// Takes a new desired state in: cancels and forgets what was about another specification.
+    fn follow(&mut self, desired: Option<Arc<HostDesired>>, published: Option<IpAddr>) {
+        let Some(desired) = desired else { return };
+        if self.desired.as_ref().is_some_and(|current| current.hash == desired.hash) {
+            self.desired = Some(desired);
+            return;
+        }
+        self.wanted = Wanted::all(&desired, published);
+        self.desired = Some(desired);
+        self.is_untidy = true;
+        let hashes: HashMap<&str, &str> =
+            self.wanted.iter().map(|one| (one.instance.id.as_str(), one.hash.as_str())).collect();
+        let is_current =
+            |instance: &str, hash: &str| hashes.get(instance).copied().unwrap_or_default() == hash;
+        for (instance, running) in &self.running {
+            if !is_current(instance, &running.hash) {
+                running.cancel.cancel();
+            }
+        }
+        self.failures.retain(|instance, failure| is_current(instance, &failure.hash));
+    }
+
+    fn ended(&mut self, instance: String, outcome: Outcome, wait_max: Duration) {
+        let Some(running) = self.running.remove(&instance) else { return };
+        self.is_untidy |= running.hash.is_empty();
+        match outcome {
+            Outcome::Done | Outcome::Cancelled => drop(self.failures.remove(&instance)),
+            Outcome::Failed(reason) => {
+                tracing::warn!(instance, reason, "an instance failed");
+                let seed = self.failures.len() as u64;
+                let failure = self.failures.entry(instance).or_insert_with(|| Failure {
+                    reason: String::new(),
+                    hash: String::new(),
+                    backoff: Backoff::new(RETRY_WAIT_FIRST, wait_max, seed),
+                    retry_at: Instant::now(),
+                });
+                failure.retry_at = Instant::now() + failure.backoff.next_wait();
+                (failure.reason, failure.hash) = (reason, running.hash);
+            }
+        }
+    }
+
+    /// Instances that the plan leaves alone: a unit runs, or it failed a moment ago.
+    fn busy(&self) -> BTreeSet<String> {
+        let now = Instant::now();
+        let failed =
+            self.failures.iter().filter(|(_, failure)| failure.retry_at > now).map(|(id, _)| id.clone());
+        self.running.keys().cloned().chain(failed).collect()
+    }
+
+    fn is_at_rest(&self) -> bool {
+        self.plan.is_empty() && self.running.is_empty() && self.failures.is_empty()
+    }
+
+    /// The container of an instance: the one with the right specification if there are two.
+    fn container_of(&self, wanted: &Wanted) -> Option<&Found> {
+        let mine = || self.found.iter().filter(|found| found.instance == wanted.instance.id);
+        mine().find(|found| found.spec == wanted.hash).or_else(|| mine().next())
+    }
+}
+
+/// Where balancers reach it: the container's own address on the server's host, the published port elsewhere.
+fn address(wanted: &Wanted, found: &Found, published: Option<IpAddr>) -> Option<std::net::SocketAddr> {
+    let serve = wanted.instance.serve.as_ref()?;
+    match published {
+        Some(host) => found.outside(host, serve.port),
+        None => found.inside(serve.port),
+    }
+}
+
+async fn list(engine: &Engine, owner: &str) -> Result<Vec<Found>, String> {
+    let filters = HashMap::from([("label".to_owned(), vec![format!("{}={owner}", labels::OWNER)])]);
+    let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+    let call = engine.docker().list_containers(Some(options));
+    match tokio::time::timeout(LIST_TIMEOUT, call).await {
+        Ok(Ok(summaries)) => Ok(summaries.iter().filter_map(Found::read).collect()),
+        Ok(Err(error)) => Err(wharf_docker::Error::api("list containers", error).to_string()),
+        Err(_) => {
+            Err(format!("the Docker Engine did not list containers within {} s", LIST_TIMEOUT.as_secs()))
+        }
+    }
+}

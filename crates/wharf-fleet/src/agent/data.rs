@@ -1,0 +1,160 @@
+//! The agent's data directory.
+//!
+//! | file | what |
+//! |---|---|
+//! | `lock` | one agent per directory |
+//! | `owner` | random id that our containers carry in `wharf.owner` |
+//! | `identity.json` (0600) | who we are to the server, and the account at its registry; written last when joining |
+//! | `certs/<host id>/` | `host.key` (0600), `host.pem`, `ca.pem` |
+//! | `desired.json` (0600) | the last good desired state: environment values may be secret |
+//! | `files/<digest>/` | bundles of files that containers mount |
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use wharf_disk::{DirLock, atomic};
+use wharf_http::pki;
+use wharf_model::Name;
+
+use crate::Error;
+use crate::protocol::{HostDesired, RegistryAccount, VERSION};
+use crate::token::random_hex;
+
+/// Who this host is to its server; written by joining.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Identity {
+    version: u32,
+    /// Id, the common name of the certificate.
+    pub host_id: String,
+    /// Name.
+    pub name: Name,
+    /// Where to connect to.
+    pub agents_url: String,
+    /// Private address on which served ports are published.
+    pub address: Option<std::net::IpAddr>,
+    /// Account at the built-in registry.
+    pub registry: Option<RegistryAccount>,
+}
+
+/// The certificate, key and CA of a host, all PEM.
+pub(crate) struct Certificates {
+    pub(crate) key: String,
+    pub(crate) certificate: String,
+    pub(crate) ca: String,
+}
+
+/// The directory, locked.
+pub(crate) struct Data {
+    path: PathBuf,
+    _lock: DirLock,
+}
+
+impl Identity {
+    pub(crate) fn new(
+        host_id: String,
+        name: Name,
+        agents_url: String,
+        address: Option<std::net::IpAddr>,
+        registry: Option<RegistryAccount>,
+    ) -> Identity {
+        Identity { version: VERSION, host_id, name, agents_url, address, registry }
+    }
+
+    /// Reads the identity in `data`.
+    ///
+    /// Errors: `NotJoined` if there is none.
+    pub fn load(data: &Path) -> Result<Identity, Error> {
+        let path = data.join("identity.json");
+        let bytes = atomic::read(&path)?.ok_or_else(|| Error::NotJoined(data.display().to_string()))?;
+        parse(&path, &bytes, |identity: &Identity| identity.version)
+    }
+
+    /// Key, certificate and CA for connecting.
+    pub(crate) fn certificates(&self, data: &Path) -> Result<Certificates, Error> {
+        let read = |name: &str| {
+            let path = data.join("certs").join(&self.host_id).join(name);
+            let bytes = atomic::read(&path)?.ok_or_else(|| Error::NotJoined(path.display().to_string()))?;
+            Ok::<_, Error>(String::from_utf8_lossy(&bytes).into_owned())
+        };
+        Ok(Certificates { key: read("host.key")?, certificate: read("host.pem")?, ca: read("ca.pem")? })
+    }
+
+    /// Stores both; once `identity.json` is there, all that it names is. Earlier certificates are removed.
+    pub(crate) fn store(&self, data: &Path, certificates: &Certificates) -> Result<(), Error> {
+        let all = data.join("certs");
+        let directory = all.join(&self.host_id);
+        atomic::create_directory(&directory)?;
+        atomic::write_private(&directory.join("host.key"), certificates.key.as_bytes())?;
+        atomic::write(&directory.join("host.pem"), certificates.certificate.as_bytes())?;
+        atomic::write(&directory.join("ca.pem"), certificates.ca.as_bytes())?;
+        let document = serde_json::to_vec_pretty(self).expect("plain records are JSON");
+        atomic::write_private(&data.join("identity.json"), &document)?;
+        for entry in std::fs::read_dir(&all).into_iter().flatten().flatten() {
+            if entry.file_name() != self.host_id.as_str() {
+                // Worthless now; one that stays is no harm.
+                let _ = std::fs::remove_dir_all(entry.path());
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Certificates {
+    /// For the client's side of mutual TLS.
+    pub(crate) fn client(&self) -> Result<std::sync::Arc<rustls::ClientConfig>, Error> {
+        let identity = pki::Identity { certificate_pem: self.certificate.clone(), key_pem: self.key.clone() };
+        Ok(pki::client_config(&pki::Trust::Authority(self.ca.clone()), Some(&identity))?)
+    }
+}
+
+impl Data {
+    /// Locks the directory and makes what is missing.
+    pub(crate) fn open(path: &Path) -> Result<Data, Error> {
+        let lock = DirLock::acquire(path)?;
+        atomic::remove_temporary(path)?;
+        // Bundles are mounted by containers: the Engine needs an absolute path.
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        atomic::create_directory(&path.join("files"))?;
+        Ok(Data { path, _lock: lock })
+    }
+
+    /// Our owner id; made at the first call.
+    pub(crate) fn owner(&self) -> Result<String, Error> {
+        let path = self.path.join("owner");
+        if let Some(bytes) = atomic::read(&path)? {
+            return Ok(String::from_utf8_lossy(&bytes).trim().to_owned());
+        }
+        let owner = random_hex(16);
+        atomic::write(&path, format!("{owner}\n").as_bytes())?;
+        Ok(owner)
+    }
+
+    /// The last good desired state, or the empty one. A document that can't be read is an error, never "nothing": that
+    /// would remove every container.
+    pub(crate) fn desired(&self) -> Result<Option<HostDesired>, Error> {
+        let path = self.desired_path();
+        let Some(bytes) = atomic::read(&path)? else { return Ok(None) };
+        parse(&path, &bytes, |desired: &HostDesired| desired.version).map(Some)
+    }
+
+    pub(crate) fn desired_path(&self) -> PathBuf {
+        self.path.join("desired.json")
+    }
+
+    pub(crate) fn files(&self) -> PathBuf {
+        self.path.join("files")
+    }
+}
+
+fn parse<T: serde::de::DeserializeOwned>(
+    path: &Path,
+    bytes: &[u8],
+    version: impl Fn(&T) -> u32,
+) -> Result<T, Error> {
+    let form = |reason: String| Error::Form { what: path.display().to_string(), reason };
+    let value: T = serde_json::from_slice(bytes).map_err(|error| form(error.to_string()))?;
+    match version(&value) {
+        found if found <= VERSION => Ok(value),
+        found => Err(form(format!("it has version {found}, this wharf knows {VERSION}"))),
+    }
+}

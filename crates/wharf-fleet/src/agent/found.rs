@@ -1,0 +1,171 @@
+//! A container as the Engine's list shows it. One list call has all that deciding needs: labels, state, health,
+//! addresses and ports.
+
+use std::net::{IpAddr, SocketAddr};
+
+use wharf_docker::bollard::models::{ContainerSummary, ContainerSummaryStateEnum};
+use wharf_model::Name;
+
+use crate::labels;
+
+/// One container that carries our owner label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) id: String,
+    pub(crate) owner: String,
+    pub(crate) app: Name,
+    pub(crate) service: Name,
+    pub(crate) release: u32,
+    pub(crate) slot: u32,
+    pub(crate) instance: String,
+    pub(crate) spec: String,
+    pub(crate) run: Run,
+    pub(crate) check: Check,
+    pub(crate) address: Option<IpAddr>,
+    /// Published TCP ports: (address of the host, port of the container, port of the host).
+    pub(crate) published: Vec<(IpAddr, u16, u16)>,
+    /// The verdict over all checks; set by the agent, not by the Engine.
+    pub(crate) is_healthy: bool,
+}
+
+/// Whether it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Run {
+    Created,
+    Running,
+    Paused,
+    /// Ended and about to be started again by the Engine.
+    Restarting(i64),
+    Removing,
+    Exited(i64),
+    Dead,
+}
+
+/// What the Engine's own health check says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Check {
+    /// It has none.
+    None,
+    Starting,
+    Passing,
+    Failing,
+}
+
+impl Found {
+    /// Reads one entry of the list. `None` for a container without all of our labels.
+    pub(crate) fn read(summary: &ContainerSummary) -> Option<Found> {
+        let container_labels = summary.labels.as_ref()?;
+        let label = |key: &str| container_labels.get(key);
+        let status = summary.status.as_deref().unwrap_or_default();
+        Some(Found {
+            id: summary.id.clone()?,
+            owner: label(labels::OWNER)?.clone(),
+            app: label(labels::APP)?.parse().ok()?,
+            service: label(labels::SERVICE)?.parse().ok()?,
+            release: label(labels::RELEASE)?.parse().ok()?,
+            slot: label(labels::SLOT)?.parse().ok()?,
+            instance: label(labels::INSTANCE)?.clone(),
+            spec: label(labels::SPEC)?.clone(),
+            run: run(summary.state.as_ref(), status),
+            check: check(status),
+            address: address(summary),
+            published: published(summary),
+            is_healthy: false,
+        })
+    }
+
+    /// Whether its process exists.
+    pub(crate) fn is_running(&self) -> bool {
+        matches!(self.run, Run::Running | Run::Paused | Run::Restarting(_))
+    }
+
+    /// Where balancers on the server's host, or our probe, reach `port`.
+    pub(crate) fn inside(&self, port: u16) -> Option<SocketAddr> {
+        self.address.map(|address| SocketAddr::new(address, port))
+    }
+
+    /// Where others reach `port` through `host`, the private address on which it was published.
+    pub(crate) fn outside(&self, host: IpAddr, port: u16) -> Option<SocketAddr> {
+        let mut ports = self.published.iter().filter(|(_, inner, _)| *inner == port);
+        ports.find(|(ip, _, _)| *ip == host).map(|(_, _, outer)| SocketAddr::new(host, *outer))
+    }
+}
+
+fn run(state: Option<&ContainerSummaryStateEnum>, status: &str) -> Run {
+    use ContainerSummaryStateEnum as State;
+    match state {
+        Some(State::RUNNING) => Run::Running,
+        Some(State::PAUSED) => Run::Paused,
+        Some(State::RESTARTING) => Run::Restarting(exit_code(status)),
+        Some(State::EXITED) => Run::Exited(exit_code(status)),
+        Some(State::DEAD) => Run::Dead,
+        Some(State::CREATED) => Run::Created,
+        // "removing", and what later Engines may add: leave it alone until it is something that we know.
+        _ => Run::Removing,
+    }
+}
+
+/// `Exited (137) 2 minutes ago`, `Restarting (1) 5 seconds ago` (moby `container/state.go`, `State.String`).
+fn exit_code(status: &str) -> i64 {
+    let inside = status.split_once('(').and_then(|(_, rest)| rest.split_once(')'));
+    inside.and_then(|(code, _)| code.parse().ok()).unwrap_or(0)
+}
+
+/// `Up 3 seconds (health: starting)`, `Up 3 minutes (healthy)` (moby `container/health.go`, `Health.String`).
+fn check(status: &str) -> Check {
+    if status.contains("(health: starting)") {
+        Check::Starting
+    } else if status.contains("(healthy)") {
+        Check::Passing
+    } else if status.contains("(unhealthy)") {
+        Check::Failing
+    } else {
+        Check::None
+    }
+}
+
+/// Its address in the first network that gave it one.
+fn address(summary: &ContainerSummary) -> Option<IpAddr> {
+    let networks = summary.network_settings.as_ref()?.networks.as_ref()?;
+    let mut names: Vec<_> = networks.keys().collect();
+    names.sort();
+    names.iter().find_map(|name| networks[*name].ip_address.as_deref()?.parse().ok())
+}
+
+fn published(summary: &ContainerSummary) -> Vec<(IpAddr, u16, u16)> {
+    use wharf_docker::bollard::models::PortSummaryTypeEnum;
+    let ports = summary.ports.iter().flatten();
+    let tcp = ports.filter(|port| port.typ == Some(PortSummaryTypeEnum::TCP));
+    tcp.filter_map(|port| Some((port.ip.as_deref()?.parse().ok()?, port.private_port, port.public_port?)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_lines_of_the_engine_are_understood() {
+        assert_eq!(exit_code("Exited (137) 2 minutes ago"), 137);
+        assert_eq!(exit_code("Restarting (1) Less than a second ago"), 1);
+        assert_eq!(exit_code("Up 2 minutes"), 0);
+        for (status, expected) in [
+            ("Up 2 seconds", Check::None),
+            ("Up 2 seconds (health: starting)", Check::Starting),
+            ("Up 2 seconds (healthy)", Check::Passing),
+            ("Up 2 seconds (unhealthy)", Check::Failing),
+            ("Exited (0) 2 seconds ago", Check::None),
+        ] {
+            assert_eq!(check(status), expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_container_without_our_labels_is_none() {
+        assert_eq!(Found::read(&ContainerSummary { id: Some("a".to_owned()), ..Default::default() }), None);
+        let labels = std::collections::HashMap::from([(labels::APP.to_owned(), "shop".to_owned())]);
+        let foreign =
+            ContainerSummary { id: Some("a".to_owned()), labels: Some(labels), ..Default::default() };
+        assert_eq!(Found::read(&foreign), None);
+    }
+}

@@ -1,0 +1,243 @@
+//! The agent's one connection to the server: HTTP/2, mutual TLS over the network, plain inside of the process.
+//!
+//! [`keep_connected`] dials, runs a session, and dials again with growing waits when either ends. The session gets a
+//! [`Server`], which is a handle on the connection; it can be cloned, calls run side by side as streams.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{Method, Request, Response};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http2::SendRequest;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use wharf_base::{Backoff, Tasks};
+use wharf_http::{ApiError, Body, Endpoint, ErrorBody, Peer, Ping, ServerOptions};
+use wharf_model::Name;
+
+use crate::Error;
+
+/// First and longest wait between tries to connect.
+const WAIT_FIRST: Duration = Duration::from_millis(100);
+const WAIT_MAX: Duration = Duration::from_secs(5);
+/// A server that does not know us won't soon: an operator has to act.
+const WAIT_REFUSED: Duration = Duration::from_secs(30);
+/// LIMIT: bytes of one line of a stream, and of one answer.
+const LINE_BYTES_MAX: usize = 64 << 20;
+/// LIMIT: bytes in flight inside of the process.
+const INSIDE_BYTES: usize = 256 << 10;
+
+/// How an agent reaches its server.
+#[derive(Clone)]
+pub enum Connector {
+    /// Over the network, with the host's certificate.
+    Network {
+        /// Where, and whom to trust.
+        endpoint: Endpoint,
+        /// Pings from our side: a server that is gone without a word is noticed.
+        ping: Ping,
+    },
+    /// Inside of the server's process.
+    Inside {
+        /// The server's side of the protocol.
+        router: axum::Router,
+        /// Who we are.
+        host: Name,
+    },
+}
+
+/// A connection to the server.
+#[derive(Clone)]
+pub(crate) struct Server {
+    sender: SendRequest<Body>,
+    authority: String,
+}
+
+type Driver = Pin<Box<dyn Future<Output = Result<(), hyper::Error>> + Send>>;
+
+impl Connector {
+    /// To `url` with the identity of a host that has joined.
+    pub(crate) fn network(url: &str, certificates: &super::data::Certificates) -> Result<Connector, Error> {
+        let endpoint = Endpoint::parse(url, Some(certificates.client()?))?;
+        // The server pings every second; ours only has to notice a server that lost power.
+        let ping = Ping { interval: Duration::from_secs(3), timeout: Duration::from_secs(5) };
+        Ok(Connector::Network { endpoint, ping })
+    }
+
+    async fn connect(&self, tasks: &Tasks) -> Result<(Server, Driver), Error> {
+        match self {
+            Connector::Network { endpoint, ping } => {
+                let (sender, driver) = wharf_http::connect_h2(endpoint, Some(*ping)).await?;
+                Ok((Server { sender, authority: endpoint.authority() }, Box::pin(driver)))
+            }
+            Connector::Inside { router, host } => {
+                let (ours, theirs) = tokio::io::duplex(INSIDE_BYTES);
+                let peer =
+                    Peer { address: None, is_tls: false, certificate: None, inside: Some(host.to_string()) };
+                let options = ServerOptions::default();
+                let served =
+                    wharf_http::serve_stream(theirs, peer, router.clone(), options, tasks.shutdown());
+                tasks.spawn("agent connection inside", served);
+                let authority = "the server".to_owned();
+                let (sender, driver) =
+                    hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(ours))
+                        .await
+                        .map_err(|source| wharf_http::Error::Exchange { peer: authority.clone(), source })?;
+                Ok((Server { sender, authority }, Box::pin(driver)))
+            }
+        }
+    }
+}
+
+/// Keeps a connection until `tasks` stops, and runs `session` on each. `online` shows the current one.
+pub(crate) async fn keep_connected(
+    connector: Connector,
+    tasks: Tasks,
+    seed: u64,
+    online: watch::Sender<Option<Server>>,
+    mut session: impl AsyncFnMut(Server) -> Result<(), Error>,
+) {
+    let shutdown = tasks.shutdown();
+    let mut backoff = Backoff::new(WAIT_FIRST, WAIT_MAX, seed);
+    loop {
+        let begun = Instant::now();
+        let one = async {
+            let (server, driver) = connector.connect(&tasks).await?;
+            online.send_replace(Some(server.clone()));
+            let result = tokio::select! {
+                ended = driver => ended.map_err(|source| {
+                    Error::Http(wharf_http::Error::Exchange { peer: server.authority.clone(), source })
+                }),
+                result = session(server.clone()) => result,
+            };
+            online.send_replace(None);
+            result
+        };
+        let result = tokio::select! {
+            result = one => result,
+            () = shutdown.cancelled() => return,
+        };
+        // A session that held has shown that the server is well.
+        if begun.elapsed() > WAIT_MAX {
+            backoff.reset();
+        }
+        let mut wait = backoff.next_wait();
+        match result {
+            Ok(()) => tracing::info!("the server ended the connection"),
+            Err(error) if error.code() == wharf_base::ErrorCode::Unauthenticated => {
+                tracing::error!(%error, "the server refuses this host");
+                wait = WAIT_REFUSED;
+            }
+            Err(error) => tracing::warn!(%error, wait_ms = wait.as_millis(), "no connection to the server"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = shutdown.cancelled() => return,
+        }
+    }
+}
+
+impl Server {
+    async fn send(&self, method: Method, path: &str, body: Body) -> Result<Response<Incoming>, Error> {
+        let uri = format!("https://{}{path}", self.authority.replace(' ', "-"));
+        let request = Request::builder()
+            .method(method)
+            .uri(uri)
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(body)
+            .map_err(|error| wharf_http::Error::Url { url: path.to_owned(), reason: error.to_string() })?;
+        let mut sender = self.sender.clone();
+        let response = sender.send_request(request).await.map_err(|source| self.broken(source))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status();
+        let bytes = self.collect(response.into_body()).await?;
+        Err(Error::Http(match serde_json::from_slice::<ErrorBody>(&bytes) {
+            Ok(body) => wharf_http::Error::Api(body.error),
+            Err(_) => wharf_http::Error::Api(ApiError::new(
+                wharf_base::ErrorCode::Unavailable,
+                format!("{} answered {path} with status {status}", self.authority),
+            )),
+        }))
+    }
+
+    async fn collect(&self, body: Incoming) -> Result<Bytes, Error> {
+        let collected = Limited::new(body, LINE_BYTES_MAX).collect().await;
+        let answer = |reason: String| wharf_http::Error::Answer { peer: self.authority.clone(), reason };
+        Ok(collected.map_err(|error| answer(error.to_string()))?.to_bytes())
+    }
+
+    /// GET of a JSON document.
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
+        let response = self.send(Method::GET, path, wharf_http::empty()).await?;
+        let bytes = self.collect(response.into_body()).await?;
+        serde_json::from_slice(&bytes).map_err(|error| self.unexpected(path, &error))
+    }
+
+    /// POST of a JSON document; the answer is only waited for.
+    pub(crate) async fn post(&self, path: &str, value: &impl Serialize) -> Result<(), Error> {
+        let body = serde_json::to_vec(value).expect("plain records are JSON");
+        let response = self.send(Method::POST, path, wharf_http::full(body)).await?;
+        self.collect(response.into_body()).await.map(drop)
+    }
+
+    /// GET of a body that the caller reads.
+    pub(crate) async fn body(&self, path: &str) -> Result<Incoming, Error> {
+        Ok(self.send(Method::GET, path, wharf_http::empty()).await?.into_body())
+    }
+
+    /// GET of an endless stream of JSON lines.
+    pub(crate) async fn lines(&self, path: &str) -> Result<Lines, Error> {
+        let body = self.body(path).await?;
+        Ok(Lines { server: self.clone(), path: path.to_owned(), body, buffer: BytesMut::new(), searched: 0 })
+    }
+
+    fn broken(&self, source: hyper::Error) -> Error {
+        Error::Http(wharf_http::Error::Exchange { peer: self.authority.clone(), source })
+    }
+
+    fn unexpected(&self, path: &str, error: &serde_json::Error) -> Error {
+        let reason = format!("{path}: {error}");
+        Error::Http(wharf_http::Error::Answer { peer: self.authority.clone(), reason })
+    }
+}
+
+/// JSON lines as they arrive.
+pub(crate) struct Lines {
+    server: Server,
+    path: String,
+    body: Incoming,
+    buffer: BytesMut,
+    searched: usize,
+}
+
+impl Lines {
+    /// The next line's document; `None` at the end of the stream. May be dropped and called again at any point.
+    pub(crate) async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, Error> {
+        loop {
+            if let Some(offset) = self.buffer[self.searched..].iter().position(|&byte| byte == b'\n') {
+                let line = self.buffer.split_to(self.searched + offset + 1);
+                self.searched = 0;
+                return serde_json::from_slice(&line)
+                    .map(Some)
+                    .map_err(|error| self.server.unexpected(&self.path, &error));
+            }
+            self.searched = self.buffer.len();
+            if self.searched > LINE_BYTES_MAX {
+                let error = serde_json::Error::io(std::io::Error::other("the line is too long"));
+                return Err(self.server.unexpected(&self.path, &error));
+            }
+            let Some(frame) = self.body.frame().await else { return Ok(None) };
+            let frame = frame.map_err(|source| self.server.broken(source))?;
+            if let Ok(data) = frame.into_data() {
+                self.buffer.extend_from_slice(&data);
+            }
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! What to do so that the containers found become the containers wanted. Pure.
+//!
+//! Each wanted instance, and each container that nobody wants any more, is a [`Unit`] of steps; units are
+//! independent of each other and run at the same time. Nothing to do gives no unit. What a unit must wait for (a
+//! dependency, the predecessor on the same port) makes it wait, and the next plan finds it ready.
+//!
+//! What always holds: a container without our owner label is in no step; applying a plan and planning again gives an
+//! empty plan (tests below); an image is pulled before its predecessor is stopped.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use wharf_model::{Instance, MountSource, Name, RestartPolicy, WaitFor};
+
+use super::found::{Found, Run};
+use crate::protocol::HostDesired;
+use crate::spec_hash;
+
+/// An instance of the desired state with what is computed of it once.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Wanted {
+    pub(crate) app: Name,
+    pub(crate) instance: Instance,
+    pub(crate) hash: String,
+}
+
+/// Independent work: one instance, or one container to remove.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unit {
+    /// Instance id; two units never share one.
+    pub(crate) instance: String,
+    pub(crate) steps: Vec<Step>,
+}
+
+/// One step. Each looks before it acts, so that a cut unit can be done again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Makes the network if it is missing.
+    Network(String),
+    /// Makes the volume if it is missing.
+    Volume(String),
+    /// Fetches the file bundle with this digest if it is missing.
+    Files(String),
+    /// Pulls the image if it is missing.
+    Pull(String),
+    /// Stops a container with its own signal and grace.
+    Stop(String),
+    /// Removes a stopped container; its volumes stay.
+    Remove(String),
+    /// Creates the unit's container.
+    Create,
+    /// Starts the container with this id, or the one just created.
+    Start(Option<String>),
+}
+
+/// All that is to be done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Plan {
+    pub(crate) units: Vec<Unit>,
+    /// Instances that wait, with what for.
+    pub(crate) waiting: BTreeMap<String, String>,
+}
+
+impl Plan {
+    /// Whether everything is as desired.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.units.is_empty() && self.waiting.is_empty()
+    }
+}
+
+impl Wanted {
+    /// Every instance of a host's part. `published` is the host's private address, if it has one.
+    pub(crate) fn all(desired: &HostDesired, published: Option<IpAddr>) -> Vec<Wanted> {
+        let mut all = Vec::with_capacity(desired.instance_count());
+        for (app, part) in &desired.apps {
+            for instance in &part.instances {
+                let hash = spec_hash(instance, published);
+                all.push(Wanted { app: app.clone(), instance: instance.clone(), hash });
+            }
+        }
+        all
+    }
+
+    /// Whether its predecessor must be gone before it can start: a fixed port of the host, a name, or a volume that it
+    /// writes can't be shared.
+    fn is_exclusive(&self) -> bool {
+        let spec = &self.instance.spec;
+        let writes =
+            |source: &MountSource| matches!(source, MountSource::Volume(_) | MountSource::HostPath(_));
+        spec.container_name.is_some()
+            || spec.ports.iter().any(|port| port.host_port.is_some())
+            || spec.mounts.iter().any(|mount| !mount.read_only && writes(&mount.source))
+    }
+
+    /// The id of a running or created container of this exact instance.
+    fn is_met_by(&self, found: &Found) -> bool {
+        found.instance == self.instance.id && found.spec == self.hash
+    }
+}
+
+/// Compares. `owner` is our own label's value; `busy` are instances on which an earlier unit still works.
+pub(crate) fn plan(owner: &str, wanted: &[Wanted], found: &[Found], busy: &BTreeSet<String>) -> Plan {
+    let ours: Vec<&Found> = found.iter().filter(|one| one.owner == owner).collect();
+    let mut by_instance: BTreeMap<&str, Vec<&Found>> = BTreeMap::new();
+    for one in &ours {
+        by_instance.entry(&one.instance).or_default().push(one);
+    }
+    let wanted_ids: BTreeSet<&str> = wanted.iter().map(|one| one.instance.id.as_str()).collect();
+    let unwanted: Vec<&Found> =
+        ours.iter().copied().filter(|one| !wanted_ids.contains(one.instance.as_str())).collect();
+
+    let mut plan = Plan::default();
+    for one in wanted.iter().filter(|one| !busy.contains(&one.instance.id)) {
+        let mine = by_instance.get(one.instance.id.as_str()).map_or(&[][..], Vec::as_slice);
+        let steps = steps_for(one, mine);
+        if steps.is_empty() {
+            continue;
+        }
+        let blocked = unmet(one, wanted, &ours).or_else(|| predecessor(one, &unwanted));
+        match blocked {
+            Some(reason) => drop(plan.waiting.insert(one.instance.id.clone(), reason)),
+            None => plan.units.push(Unit { instance: one.instance.id.clone(), steps }),
+        }
+    }
+    for (instance, containers) in by_instance {
+        if !wanted_ids.contains(instance) && !busy.contains(instance) {
+            let steps: Vec<Step> = containers.iter().flat_map(|one| removal(one)).collect();
+            if !steps.is_empty() {
+                plan.units.push(Unit { instance: instance.to_owned(), steps });
+            }
+        }
+    }
+    plan
+}
+
+/// What one wanted instance needs, given the containers that claim to be it.
+fn steps_for(wanted: &Wanted, mine: &[&Found]) -> Vec<Step> {
+    let keep = mine.iter().find(|one| wanted.is_met_by(one) && one.run != Run::Dead);
+    let others: Vec<Step> = mine
+        .iter()
+        .filter(|one| keep.is_none_or(|keep| keep.id != one.id))
+        .flat_map(|one| removal(one))
+        .collect();
+    let Some(keep) = keep else {
+        return creation(wanted, others);
+    };
+    let start = match keep.run {
+        Run::Created => true,
+        Run::Exited(code) => starts_again(wanted.instance.spec.restart, code),
+        Run::Running | Run::Paused | Run::Restarting(_) | Run::Removing | Run::Dead => false,
+    };
+    let mut steps = others;
+    if start {
+        steps.push(Step::Start(Some(keep.id.clone())));
+    }
+    steps
+}
+
+/// Everything that is slow or can fail comes before the old container is stopped.
+fn creation(wanted: &Wanted, removals: Vec<Step>) -> Vec<Step> {
+    let spec = &wanted.instance.spec;
+    let mut steps: Vec<Step> = spec.networks.iter().map(|one| Step::Network(one.network.clone())).collect();
+    for mount in &spec.mounts {
+        match &mount.source {
+            MountSource::Volume(name) => steps.push(Step::Volume(name.clone())),
+            MountSource::Files(digest) => steps.push(Step::Files(digest.clone())),
+            MountSource::Anonymous | MountSource::HostPath(_) | MountSource::Tmpfs => {}
+        }
+    }
+    steps.push(Step::Pull(spec.image.clone()));
+    steps.extend(removals);
+    steps.push(Step::Create);
+    steps.push(Step::Start(None));
+    steps
+}
+
+fn removal(found: &Found) -> Vec<Step> {
+    match found.run {
+        Run::Removing => vec![],
+        _ if found.is_running() => vec![Step::Stop(found.id.clone()), Step::Remove(found.id.clone())],
+        _ => vec![Step::Remove(found.id.clone())],
+    }
+}
+
+/// Whether a container that ended is to run: the Engine restarts what fails; what it leaves (it was stopped by hand, or
+/// the machine lost power) is ours. `on-failure:N` that used up its tries stays ended.
+fn starts_again(restart: RestartPolicy, code: i64) -> bool {
+    match restart {
+        RestartPolicy::Always | RestartPolicy::UnlessStopped => true,
+        RestartPolicy::OnFailure(None) => code != 0,
+        RestartPolicy::OnFailure(Some(_)) | RestartPolicy::No => false,
+    }
+}
+
+/// The first dependency that isn't met, in words. Instances of the same release are what counts; of others if the
+/// service has none in that release (it was not part of the change).
+fn unmet(wanted: &Wanted, all: &[Wanted], found: &[&Found]) -> Option<String> {
+    for (service, condition) in &wanted.instance.after {
+        let of_service: Vec<&Wanted> =
+            all.iter().filter(|one| one.app == wanted.app && one.instance.service == *service).collect();
+        let same_release = |one: &&&Wanted| one.instance.release == wanted.instance.release;
+        let mut needed: Vec<&&Wanted> = of_service.iter().filter(same_release).collect();
+        if needed.is_empty() {
+            needed = of_service.iter().collect();
+        }
+        let is_met = |one: &&&Wanted| {
+            found.iter().any(|container| {
+                one.is_met_by(container)
+                    && match condition {
+                        WaitFor::Started => container.is_running(),
+                        WaitFor::Healthy => container.is_running() && container.is_healthy,
+                        WaitFor::Completed => container.run == Run::Exited(0),
+                    }
+            })
+        };
+        if needed.is_empty() || !needed.iter().all(is_met) {
+            let state = match condition {
+                WaitFor::Started => "to be started",
+                WaitFor::Healthy => "to be healthy",
+                WaitFor::Completed => "to complete",
+            };
+            return Some(format!("waits for {service} {state}"));
+        }
+    }
+    None
+}
+
+/// The container that must be gone first, in words.
+fn predecessor(wanted: &Wanted, unwanted: &[&Found]) -> Option<String> {
+    if !wanted.is_exclusive() {
+        return None;
+    }
+    let before = unwanted.iter().find(|one| one.app == wanted.app)?;
+    Some(format!("waits for {} to be removed", before.instance))
+}
+
+#[cfg(test)]
+mod tests;

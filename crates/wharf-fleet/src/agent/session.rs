@@ -1,0 +1,82 @@
+//! What an agent does on its connection: hear of generations, fetch its part, report.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+use wharf_disk::atomic;
+use wharf_model::HostReport;
+
+use super::link::Server;
+use crate::Error;
+use crate::protocol::{Announcement, HostDesired, VERSION};
+
+/// Changes within this time make one report. The first after a rest goes out at once.
+const REPORT_GAP: Duration = Duration::from_millis(50);
+
+pub(crate) struct Session {
+    pub(crate) desired: watch::Sender<Option<Arc<HostDesired>>>,
+    pub(crate) reports: watch::Receiver<Arc<HostReport>>,
+    pub(crate) desired_path: PathBuf,
+    pub(crate) report_interval: Duration,
+}
+
+impl Session {
+    /// Runs until the connection ends.
+    pub(crate) async fn run(&mut self, server: Server) -> Result<(), Error> {
+        let mut lines = server.lines("/agent/v1/watch").await?;
+        tracing::info!("connected to the server");
+        self.reports.mark_changed();
+        let mut last_sent = Instant::now() - REPORT_GAP;
+        let mut due = last_sent;
+        loop {
+            tokio::select! {
+                line = lines.next::<Announcement>() => match line? {
+                    Some(announcement) => self.follow(&server, announcement).await?,
+                    None => return Ok(()),
+                },
+                changed = self.reports.changed() => {
+                    if changed.is_err() {
+                        return Ok(());
+                    }
+                    due = due.min(last_sent + REPORT_GAP);
+                }
+                () = tokio::time::sleep_until(due) => {
+                    let report = Arc::clone(&self.reports.borrow_and_update());
+                    last_sent = Instant::now();
+                    due = last_sent + self.report_interval;
+                    server.post("/agent/v1/report", &*report).await?;
+                }
+            }
+        }
+    }
+
+    /// Fetches what was announced, if it is new; it is on disk before anyone acts on it.
+    async fn follow(&self, server: &Server, announcement: Announcement) -> Result<(), Error> {
+        let current = self.desired.borrow().clone();
+        if let Some(current) = current.filter(|current| current.hash == announcement.hash) {
+            if current.generation != announcement.generation {
+                let moved = HostDesired { generation: announcement.generation, ..(*current).clone() };
+                self.desired.send_replace(Some(Arc::new(moved)));
+            }
+            return Ok(());
+        }
+        let desired: HostDesired = server.get("/agent/v1/desired").await?;
+        if desired.version > VERSION {
+            let reason = format!("it has version {}, this agent knows {VERSION}", desired.version);
+            return Err(Error::Form { what: "the desired state".to_owned(), reason });
+        }
+        let document = serde_json::to_vec(&desired).expect("plain records are JSON");
+        let path = self.desired_path.clone();
+        crate::blocking(move || atomic::write_private(&path, &document)).await?;
+        tracing::info!(
+            generation = desired.generation,
+            instances = desired.instance_count(),
+            "new desired state"
+        );
+        self.desired.send_replace(Some(Arc::new(desired)));
+        Ok(())
+    }
+}

@@ -1,0 +1,288 @@
+//! Does the steps of one unit on the Engine. Every step looks first, or takes "already so" for an answer, so that a unit
+//! that was cut can be done again from its start.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use wharf_docker::bollard::errors::Error as BollardError;
+use wharf_docker::bollard::models::{NetworkConnectRequest, NetworkCreateRequest, VolumeCreateRequest};
+use wharf_docker::bollard::query_parameters::{
+    CreateContainerOptionsBuilder, InspectContainerOptions, InspectNetworkOptions, RemoveContainerOptions,
+    StartContainerOptions, StopContainerOptions,
+};
+use wharf_docker::{Engine, Error as DockerError};
+use wharf_model::{AppDesired, MountSource, Name};
+
+use super::create::{self, Place};
+use super::link::Server;
+use super::plan::{Step, Unit, Wanted};
+use super::{files, pull};
+use crate::{Error, RegistryAccount, labels};
+
+/// Longest time for one stop; the container's own grace is what usually ends it.
+const STOP_TIMEOUT: Duration = Duration::from_secs(3_600);
+
+/// What all units share.
+pub(crate) struct Workshop {
+    pub(crate) owner: String,
+    pub(crate) host: Name,
+    pub(crate) published: Option<IpAddr>,
+    pub(crate) account: Option<RegistryAccount>,
+    pub(crate) files: PathBuf,
+    pub(crate) server: watch::Receiver<Option<Server>>,
+    pub(crate) pulled_bytes: AtomicU64,
+}
+
+/// One unit's work.
+pub(crate) struct Job {
+    pub(crate) shop: Arc<Workshop>,
+    pub(crate) engine: Engine,
+    pub(crate) unit: Unit,
+    /// The instance and its application; `None` for a removal.
+    pub(crate) wanted: Option<(Wanted, AppDesired)>,
+    /// The instance is no longer wanted so: ends a pull, nothing else.
+    pub(crate) cancelled: CancellationToken,
+}
+
+/// What the unit does now, for the report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Queued,
+    Pulling,
+    Starting,
+    Stopping,
+}
+
+/// How a unit ended.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Done,
+    Cancelled,
+    Failed(String),
+}
+
+impl Job {
+    /// Does all steps; `tell` hears of each change of phase.
+    pub(crate) async fn run(self, mut tell: impl FnMut(Phase)) -> Outcome {
+        let mut files = HashMap::new();
+        let mut created = None;
+        for step in &self.unit.steps {
+            tell(phase(step));
+            let done = async {
+                match step {
+                    Step::Network(name) => self.network(name).await,
+                    Step::Volume(name) => self.volume(name).await,
+                    Step::Files(digest) => {
+                        let path = self.files(digest).await?;
+                        files.insert(digest.clone(), path);
+                        Ok(())
+                    }
+                    Step::Pull(image) => {
+                        let account = self.shop.account.as_ref();
+                        Ok(pull::ensure(&self.engine, image, account, &self.shop.pulled_bytes).await?)
+                    }
+                    Step::Stop(id) => self.stop(id).await,
+                    Step::Remove(id) => self.remove(id).await,
+                    Step::Create => {
+                        created = Some(self.create(&files).await?);
+                        Ok(())
+                    }
+                    Step::Start(id) => match id.as_ref().or(created.as_ref()) {
+                        Some(id) => self.start(id).await,
+                        None => Ok(()),
+                    },
+                }
+            };
+            let result = if matches!(step, Step::Pull(_) | Step::Files(_)) {
+                tokio::select! {
+                    result = done => result,
+                    () = self.cancelled.cancelled() => return Outcome::Cancelled,
+                }
+            } else {
+                done.await
+            };
+            if let Err(error) = result {
+                return Outcome::Failed(error.to_string());
+            }
+        }
+        Outcome::Done
+    }
+
+    fn wanted(&self) -> Result<&(Wanted, AppDesired), Error> {
+        self.wanted
+            .as_ref()
+            .ok_or_else(|| Error::Invalid(format!("`{}` is not desired any more", self.unit.instance)))
+    }
+
+    async fn network(&self, name: &str) -> Result<(), Error> {
+        let (wanted, app) = self.wanted()?;
+        let doing = format!("look at network {name}");
+        match self.engine.docker().inspect_network(name, None::<InspectNetworkOptions>).await {
+            Ok(_) => return Ok(()),
+            Err(error) => missing(&doing, error)?,
+        }
+        let spec = app.networks.iter().find(|network| network.name == name);
+        if spec.is_some_and(|network| network.external) {
+            let hint = format!("make it with `docker network create {name}`");
+            return Err(Error::Invalid(format!(
+                "the external network `{name}` does not exist\n  hint: {hint}"
+            )));
+        }
+        let spec = spec.cloned().unwrap_or_default();
+        let request = NetworkCreateRequest {
+            name: name.to_owned(),
+            driver: Some(spec.driver.unwrap_or_else(|| "bridge".to_owned())),
+            internal: Some(spec.internal),
+            labels: Some(self.labels(&wanted.app, spec.labels)),
+            ..Default::default()
+        };
+        let doing = format!("create network {name}");
+        match self.engine.docker().create_network(request).await {
+            Ok(_) => Ok(()),
+            // Another unit of the same application was quicker.
+            Err(error) => unless(&[409], &doing, error),
+        }
+    }
+
+    async fn volume(&self, name: &str) -> Result<(), Error> {
+        let (wanted, app) = self.wanted()?;
+        let doing = format!("look at volume {name}");
+        match self.engine.docker().inspect_volume(name).await {
+            Ok(_) => return Ok(()),
+            Err(error) => missing(&doing, error)?,
+        }
+        let spec = app.volumes.iter().find(|volume| volume.name == name);
+        if spec.is_some_and(|volume| volume.external) {
+            let hint = format!("make it with `docker volume create {name}`");
+            return Err(Error::Invalid(format!(
+                "the external volume `{name}` does not exist\n  hint: {hint}"
+            )));
+        }
+        let spec = spec.cloned().unwrap_or_default();
+        let request = VolumeCreateRequest {
+            name: Some(name.to_owned()),
+            driver: Some(spec.driver.unwrap_or_else(|| "local".to_owned())),
+            driver_opts: Some(spec.driver_opts.into_iter().collect()),
+            labels: Some(self.labels(&wanted.app, spec.labels)),
+            ..Default::default()
+        };
+        let created = self.engine.docker().create_volume(request).await;
+        created.map(drop).map_err(|error| DockerError::api(format!("create volume {name}"), error).into())
+    }
+
+    fn labels(
+        &self,
+        app: &Name,
+        users: std::collections::BTreeMap<String, String>,
+    ) -> HashMap<String, String> {
+        let ours = [(labels::OWNER, self.shop.owner.clone()), (labels::APP, app.to_string())];
+        let ours = ours.map(|(key, value)| (key.to_owned(), value));
+        users.into_iter().chain(ours).collect()
+    }
+
+    async fn files(&self, digest: &str) -> Result<PathBuf, Error> {
+        let (_, app) = self.wanted()?;
+        let bundle = app.files.iter().find(|bundle| bundle.digest.as_str() == digest);
+        let bundle = bundle.ok_or_else(|| Error::NoSuchFiles(digest.to_owned()))?;
+        let server = self.shop.server.borrow().clone();
+        files::ensure(&self.shop.files, bundle, server.as_ref()).await
+    }
+
+    async fn create(&self, files: &HashMap<String, PathBuf>) -> Result<String, Error> {
+        let (wanted, _) = self.wanted()?;
+        for mount in &wanted.instance.spec.mounts {
+            if let MountSource::HostPath(path) = &mount.source {
+                // As Compose does; the Engine's mount API refuses a path that is missing.
+                if tokio::fs::metadata(path).await.is_err() {
+                    let made = tokio::fs::create_dir_all(path).await;
+                    made.map_err(|error| Error::file("create directory", path.as_ref(), error))?;
+                }
+            }
+        }
+        let shop = &self.shop;
+        let place = Place { owner: &shop.owner, host: &shop.host, published: shop.published, files };
+        let name = create::container_name(wanted);
+        let options = CreateContainerOptionsBuilder::default().name(name).build();
+        let doing = format!("create container {name}");
+        let created =
+            self.engine.docker().create_container(Some(options), create::body(wanted, &place)).await;
+        match created.map_err(|error| DockerError::api(&doing, error)) {
+            Ok(created) => Ok(created.id),
+            Err(error) if error.status() == Some(409) => Err(Error::Invalid(format!(
+                "{error}\n  hint: another container, not made by this agent, has the name; remove it with `docker rm -f {name}`"
+            ))),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Connects what creation could not, then starts.
+    async fn start(&self, id: &str) -> Result<(), Error> {
+        let (wanted, _) = self.wanted()?;
+        for network in wanted.instance.spec.networks.iter().skip(1) {
+            let request = NetworkConnectRequest {
+                container: id.to_owned(),
+                endpoint_config: Some(create::endpoint(network)),
+            };
+            let doing = format!("connect {} to network {}", self.unit.instance, network.network);
+            if let Err(error) = self.engine.docker().connect_network(&network.network, request).await {
+                // 403: it is connected already.
+                unless(&[403, 409], &doing, error)?;
+            }
+        }
+        let doing = format!("start container {}", create::container_name(wanted));
+        match self.engine.docker().start_container(id, None::<StartContainerOptions>).await {
+            Ok(()) => Ok(()),
+            Err(error) => unless(&[304], &doing, error),
+        }
+    }
+
+    async fn stop(&self, id: &str) -> Result<(), Error> {
+        let docker = self.engine.docker().clone().with_timeout(STOP_TIMEOUT);
+        match docker.stop_container(id, None::<StopContainerOptions>).await {
+            Ok(()) => Ok(()),
+            Err(error) => unless(&[304, 404], &format!("stop {}", self.unit.instance), error),
+        }
+    }
+
+    /// Its volumes stay, anonymous ones too: data is removed only by people.
+    async fn remove(&self, id: &str) -> Result<(), Error> {
+        let doing = format!("remove {}", self.unit.instance);
+        let options = RemoveContainerOptions { v: false, force: false, link: false };
+        if let Err(error) = self.engine.docker().remove_container(id, Some(options)).await {
+            // 409: it is being removed already.
+            unless(&[404, 409], &doing, error)?;
+        }
+        // Only when it is really gone may a successor take its name and ports.
+        match self.engine.docker().inspect_container(id, None::<InspectContainerOptions>).await {
+            Ok(_) => Err(Error::Invalid(format!("cannot {doing}: it is still there"))),
+            Err(error) => missing(&doing, error),
+        }
+    }
+}
+
+fn phase(step: &Step) -> Phase {
+    match step {
+        Step::Network(_) | Step::Volume(_) | Step::Files(_) | Step::Pull(_) => Phase::Pulling,
+        Step::Stop(_) | Step::Remove(_) => Phase::Stopping,
+        Step::Create | Step::Start(_) => Phase::Starting,
+    }
+}
+
+/// Fine if the Engine says that there is no such thing.
+fn missing(doing: &str, error: BollardError) -> Result<(), Error> {
+    unless(&[404], doing, error)
+}
+
+fn unless(fine: &[u16], doing: &str, error: BollardError) -> Result<(), Error> {
+    let error = DockerError::api(doing, error);
+    match error.status() {
+        Some(status) if fine.contains(&status) => Ok(()),
+        _ => Err(error.into()),
+    }
+}

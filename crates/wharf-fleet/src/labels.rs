@@ -1,0 +1,21 @@
+//! Labels that mark a container, a network or a volume as ours, and say which part of the desired state it is.
+
+/// Random id of the agent's data directory: an agent touches only what carries its own.
+///
+/// Engine ids repeat where a machine was cloned and a test may run beside a production agent on one Engine, so neither
+/// the Engine's id nor `wharf.app` says whose a container is.
+pub(crate) const OWNER: &str = "wharf.owner";
+/// Application.
+pub(crate) const APP: &str = "wharf.app";
+/// Service.
+pub(crate) const SERVICE: &str = "wharf.service";
+/// Release.
+pub(crate) const RELEASE: &str = "wharf.release";
+/// Slot.
+pub(crate) const SLOT: &str = "wharf.slot";
+/// `<format>:<blake3>` of the specification; see [`crate::spec_hash`].
+pub(crate) const SPEC: &str = "wharf.spec";
+/// [`wharf_model::Instance::id`].
+pub(crate) const INSTANCE: &str = "wharf.instance";
+/// Host that runs it.
+pub(crate) const HOST: &str = "wharf.host";

@@ -1,0 +1,445 @@
+//! The state of the server's side in memory, and the operations that change it.
+//!
+//! One short lock guards the hosts; nothing waits while it is held. Changes of the desired state and of the list of hosts
+//! take a second, asynchronous lock for their whole length, so that they happen one after another.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use wharf_base::{Digest, Shutdown, Tasks};
+use wharf_model::ports::RegistryUser;
+use wharf_model::{
+    BalancerView, Change, Event, Generation, HostReport, HostView, Liveness, Name, Observed, PoolsObserved,
+    Table,
+};
+
+use super::store::{HostRecord, Store};
+use super::{Deps, LocalHost, validate};
+use crate::protocol::{HostDesired, RegistryAccount};
+use crate::token::{equal_in_constant_time, random_hex, secret_hash};
+use crate::{Config, Error};
+
+pub(crate) struct Fleet {
+    pub(crate) config: Config,
+    pub(crate) deps: Deps,
+    pub(crate) agents_port: u16,
+    pub(crate) store: Store,
+    pub(crate) tasks: Tasks,
+    pub(crate) generation: watch::Sender<Arc<Generation>>,
+    pub(crate) observed: watch::Sender<Arc<Observed>>,
+    pub(crate) tables: watch::Sender<Arc<Table>>,
+    pub(crate) balancers: watch::Sender<Arc<PoolsObserved>>,
+    pub(crate) local_account: Option<RegistryAccount>,
+    /// Something that the published values depend on has changed.
+    pub(crate) changed: Notify,
+    /// Held over a whole change of the desired state or the list of hosts.
+    pub(crate) changing: tokio::sync::Mutex<()>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) hosts: BTreeMap<Name, Host>,
+    by_fingerprint: HashMap<Digest, Name>,
+    pub(crate) balancers: BTreeMap<Name, BalancerView>,
+}
+
+/// A host, as far as memory needs it.
+pub(crate) struct Host {
+    pub(crate) record: HostRecord,
+    pub(crate) report: Arc<HostReport>,
+    pub(crate) liveness: Liveness,
+    /// Open watch streams; more than one only while an agent reconnects.
+    connections: u32,
+    /// Since when it is lost; at the server's start, the moment when its grace ends.
+    pub(crate) lost_since: Option<Instant>,
+    /// Ends its streams when the host is removed.
+    pub(crate) removed: CancellationToken,
+}
+
+/// A host that sent a request.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    pub(crate) id: String,
+    pub(crate) name: Name,
+    pub(crate) removed: CancellationToken,
+}
+
+/// Held by a watch stream; dropped when its connection ends in any way.
+pub(crate) struct Connected {
+    fleet: Arc<Fleet>,
+    identity: Identity,
+    shutdown: Shutdown,
+}
+
+impl Fleet {
+    pub(crate) async fn load(
+        config: Config,
+        deps: Deps,
+        agents_port: u16,
+        tasks: Tasks,
+    ) -> Result<Arc<Fleet>, Error> {
+        let store = Store::open(deps.database.clone()).await?;
+        let generation = store.newest().await?;
+        let mut state = State::default();
+        let grace_ends = Instant::now() + config.reconnect_grace;
+        for (record, report) in store.hosts().await? {
+            let mut host = Host::new(record, report);
+            if host.record.last_seen > host.record.joined {
+                host.liveness = Liveness::Lost;
+                host.lost_since = Some(grace_ends);
+            }
+            state.insert(host);
+        }
+        let local_account = match &deps.local_host {
+            Some(local) => ensure_local(&store, &mut state, local, &deps).await?,
+            None => None,
+        };
+        let first_version = u64::try_from(deps.clock.now().0).unwrap_or(0);
+        let table = Table { version: first_version, generation: generation.number, routes: vec![] };
+        Ok(Arc::new(Fleet {
+            config,
+            deps,
+            agents_port,
+            store,
+            tasks,
+            generation: watch::Sender::new(Arc::new(generation)),
+            observed: watch::Sender::default(),
+            // A balancer elsewhere keeps the newest version that it saw: versions must grow over restarts too.
+            tables: watch::Sender::new(Arc::new(table)),
+            balancers: watch::Sender::default(),
+            local_account,
+            changed: Notify::new(),
+            changing: tokio::sync::Mutex::new(()),
+            state: Mutex::new(state),
+        }))
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no holder panics")
+    }
+
+    pub(crate) fn views(&self) -> Vec<HostView> {
+        let generation = self.generation.borrow().clone();
+        let mut desired: HashMap<&Name, u32> = HashMap::new();
+        for instance in generation.apps.values().flat_map(|app| &app.instances) {
+            *desired.entry(&instance.host).or_default() += 1;
+        }
+        let state = self.state();
+        state
+            .hosts
+            .values()
+            .map(|host| host.view(desired.get(&host.record.name).copied().unwrap_or(0)))
+            .collect()
+    }
+
+    pub(crate) async fn commit(&self, change: Change) -> Result<u64, Error> {
+        let _changing = self.changing.lock().await;
+        self.commit_locked(change).await
+    }
+
+    async fn commit_locked(&self, change: Change) -> Result<u64, Error> {
+        let current = self.generation.borrow().clone();
+        let hosts: BTreeSet<Name> = self.state().hosts.keys().cloned().collect();
+        let mut next = validate::apply(&current, change, &hosts)?;
+        next.number = current.number + 1;
+        next.created = self.deps.clock.now();
+        self.store.append(&next, self.config.generations_kept).await?;
+        let (number, author, reason) = (next.number, next.author.clone(), next.reason.clone());
+        tracing::info!(generation = number, author, reason, "generation made");
+        self.deps.events.emit(Event::GenerationMade { generation: number, author, reason });
+        self.generation.send_replace(Arc::new(next));
+        self.changed.notify_one();
+        Ok(number)
+    }
+
+    /// One host's part of the newest generation.
+    pub(crate) fn desired(&self, host: &Name) -> HostDesired {
+        let generation = self.generation.borrow().clone();
+        HostDesired::of(host, generation.number, &generation.apps)
+    }
+
+    pub(crate) async fn drain(&self, name: &str, draining: bool, by: &str) -> Result<(), Error> {
+        let _changing = self.changing.lock().await;
+        let (id, name) = {
+            let state = self.state();
+            let host = state.hosts.get(name).ok_or_else(|| Error::NoSuchHost(name.to_owned()))?;
+            if host.record.draining == draining {
+                return Ok(());
+            }
+            (host.record.id.clone(), host.record.name.clone())
+        };
+        self.store.set_draining(id, draining).await?;
+        if let Some(host) = self.state().hosts.get_mut(&name) {
+            host.record.draining = draining;
+        }
+        self.deps.events.emit(Event::HostDrain { host: name, draining, by: by.to_owned() });
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    pub(crate) async fn remove(&self, name: &str, force: bool, by: &str) -> Result<(), Error> {
+        let _changing = self.changing.lock().await;
+        let record = {
+            let state = self.state();
+            state.hosts.get(name).ok_or_else(|| Error::NoSuchHost(name.to_owned()))?.record.clone()
+        };
+        if record.fingerprint.is_none() {
+            return Err(Error::Invalid(format!("`{name}` is the server's own host and cannot be removed")));
+        }
+        self.strip(&record.name, force, by).await?;
+        self.store.remove_host(record.id).await?;
+        let removed = self.state().take(&record.name);
+        if let Some(host) = removed {
+            host.removed.cancel();
+        }
+        self.deps.events.emit(Event::HostRemoved { host: record.name, by: by.to_owned() });
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// Takes the host's instances out of the desired state, if that was asked for.
+    async fn strip(&self, host: &Name, force: bool, by: &str) -> Result<(), Error> {
+        let generation = self.generation.borrow().clone();
+        let on_host =
+            |app: &wharf_model::AppDesired| app.instances.iter().filter(|one| one.host == *host).count();
+        let instances: usize = generation.apps.values().map(on_host).sum();
+        if instances > 0 && !force {
+            return Err(Error::HostInUse { host: host.clone(), instances });
+        }
+        for (name, app) in generation.apps.iter().filter(|(_, app)| on_host(app) > 0) {
+            let mut app = app.clone();
+            app.instances.retain(|one| one.host != *host);
+            app.draining.retain(|id| app.instances.iter().any(|one| one.id == *id));
+            // What waited for a service that was only there would never start: it no longer waits.
+            let left: BTreeSet<Name> = app.instances.iter().map(|one| one.service.clone()).collect();
+            app.instances.iter_mut().for_each(|one| one.after.retain(|service, _| left.contains(service)));
+            let reason = format!("host {host} was removed");
+            let change = Change { author: by.to_owned(), reason, app: name.clone(), desired: Some(app) };
+            self.commit_locked(change).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn check_registry(&self, user: &str, password: &str) -> Option<RegistryUser> {
+        let account = |name: &str| RegistryUser { name: name.to_owned(), may_push: false };
+        if let Some(local) = self.local_account.as_ref().filter(|local| local.username == user) {
+            return equal_in_constant_time(&local.password, password).then(|| account(user));
+        }
+        let state = self.state();
+        let stored = state.hosts.get(user.strip_prefix(ACCOUNT_PREFIX)?)?.record.registry_hash.as_ref()?;
+        equal_in_constant_time(stored, &secret_hash(password)).then(|| account(user))
+    }
+
+    /// Who is behind this certificate.
+    pub(crate) fn identify(&self, fingerprint: &Digest) -> Option<Identity> {
+        let state = self.state();
+        state.hosts.get(state.by_fingerprint.get(fingerprint)?).map(Host::identity)
+    }
+
+    /// The host with this name, for connections inside of the process.
+    pub(crate) fn identify_inside(&self, name: &str) -> Option<Identity> {
+        self.state().hosts.get(name).map(Host::identity)
+    }
+
+    pub(crate) fn connected(self: &Arc<Fleet>, identity: Identity) -> Result<Connected, Error> {
+        let became_up = {
+            let mut state = self.state();
+            let host = state.known(&identity).ok_or(Error::UnknownHost)?;
+            host.connections += 1;
+            host.record.last_seen = self.deps.clock.now();
+            host.lost_since = None;
+            std::mem::replace(&mut host.liveness, Liveness::Up) != Liveness::Up
+        };
+        if became_up {
+            tracing::info!(host = %identity.name, "host is up");
+            self.deps.events.emit(Event::HostUp { host: identity.name.clone() });
+            self.changed.notify_one();
+        }
+        Ok(Connected { fleet: Arc::clone(self), identity, shutdown: self.tasks.shutdown() })
+    }
+
+    /// Takes a report in: memory first, so that the table follows at once, then the disk.
+    pub(crate) async fn report(&self, identity: &Identity, report: HostReport) -> Result<(), Error> {
+        let now = self.deps.clock.now();
+        let report = Arc::new(report);
+        let before = {
+            let mut state = self.state();
+            let host = state.known(identity).ok_or(Error::UnknownHost)?;
+            host.record.last_seen = now;
+            std::mem::replace(&mut host.report, Arc::clone(&report))
+        };
+        if *before != *report {
+            self.changed.notify_one();
+            self.tell_changes(&identity.name, &before, &report);
+        }
+        self.store.put_report(identity.id.clone(), &report, now).await
+    }
+
+    /// Takes in what a balancer counts. One that is not connected is left out.
+    pub(crate) fn balancer_report(&self, identity: &Identity, view: BalancerView) -> Result<(), Error> {
+        let mut state = self.state();
+        let host = state.known(identity).ok_or(Error::UnknownHost)?;
+        if host.liveness == Liveness::Up {
+            state.balancers.insert(identity.name.clone(), view);
+            self.changed.notify_one();
+        }
+        Ok(())
+    }
+
+    fn tell_changes(&self, host: &Name, before: &HostReport, after: &HostReport) {
+        use wharf_model::InstanceState as State;
+        let known: HashMap<&str, &State> =
+            before.instances.iter().map(|one| (one.id.as_str(), &one.state)).collect();
+        for instance in &after.instances {
+            if known.get(instance.id.as_str()).is_some_and(|state| **state == instance.state) {
+                continue;
+            }
+            let detail = match &instance.state {
+                State::Unhealthy { reason } | State::Failed { reason } => reason.clone(),
+                State::Exited { code } => format!("status {code}"),
+                State::Waiting | State::Pulling | State::Starting | State::Healthy | State::Stopping => {
+                    String::new()
+                }
+            };
+            let (instance, state) = (instance.id.clone(), instance.state.word().to_owned());
+            self.deps.events.emit(Event::InstanceChanged { host: host.clone(), instance, state, detail });
+        }
+        if let (Some(problem), None) = (&after.problem, &before.problem) {
+            let message = format!("host {host}: {problem}");
+            self.deps.events.emit(Event::Warning { part: "agent".to_owned(), message });
+        }
+    }
+}
+
+/// User names of hosts at the registry begin so.
+pub(crate) const ACCOUNT_PREFIX: &str = "host-";
+
+/// Adds the server's own host, or brings its labels up to date. Returns its account at the registry, whose password
+/// lives in memory only.
+async fn ensure_local(
+    store: &Store,
+    state: &mut State,
+    local: &LocalHost,
+    deps: &Deps,
+) -> Result<Option<RegistryAccount>, Error> {
+    match state.hosts.get_mut(&local.name) {
+        Some(host) if host.record.fingerprint.is_some() => return Err(Error::NameTaken(local.name.clone())),
+        Some(host) if host.record.labels != local.labels => {
+            store.set_labels(host.record.id.clone(), local.labels.clone()).await?;
+            host.record.labels = local.labels.clone();
+        }
+        Some(_) => {}
+        None => {
+            let now = deps.clock.now();
+            let record = HostRecord {
+                id: random_hex(16),
+                name: local.name.clone(),
+                labels: local.labels.clone(),
+                address: None,
+                fingerprint: None,
+                registry_hash: None,
+                draining: false,
+                joined: now,
+                last_seen: now,
+            };
+            store.put_host(record.clone(), false).await?;
+            deps.events.emit(Event::HostJoined { host: local.name.clone() });
+            state.insert(Host::new(record, HostReport::default()));
+        }
+    }
+    Ok(deps.registry.as_ref().map(|registry| RegistryAccount {
+        address: registry.address.clone(),
+        ca: registry.ca.clone(),
+        // No host can have this name: names have no two dashes in a row.
+        username: format!("{ACCOUNT_PREFIX}-{}", local.name),
+        password: random_hex(20),
+    }))
+}
+
+impl State {
+    pub(crate) fn insert(&mut self, host: Host) {
+        if let Some(fingerprint) = &host.record.fingerprint {
+            self.by_fingerprint.insert(fingerprint.clone(), host.record.name.clone());
+        }
+        self.hosts.insert(host.record.name.clone(), host);
+    }
+
+    pub(crate) fn take(&mut self, name: &Name) -> Option<Host> {
+        let host = self.hosts.remove(name)?;
+        if let Some(fingerprint) = &host.record.fingerprint {
+            self.by_fingerprint.remove(fingerprint);
+        }
+        self.balancers.remove(name);
+        Some(host)
+    }
+
+    /// The host behind an identity, if it is still the same one.
+    pub(crate) fn known(&mut self, identity: &Identity) -> Option<&mut Host> {
+        self.hosts.get_mut(&identity.name).filter(|host| host.record.id == identity.id)
+    }
+}
+
+impl Host {
+    pub(crate) fn new(record: HostRecord, report: HostReport) -> Host {
+        Host {
+            record,
+            report: Arc::new(report),
+            liveness: Liveness::Never,
+            connections: 0,
+            lost_since: None,
+            removed: CancellationToken::new(),
+        }
+    }
+
+    fn identity(&self) -> Identity {
+        let removed = self.removed.clone();
+        Identity { id: self.record.id.clone(), name: self.record.name.clone(), removed }
+    }
+
+    fn view(&self, instances_desired: u32) -> HostView {
+        let known = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let report = &self.report;
+        HostView {
+            name: self.record.name.clone(),
+            labels: self.record.labels.clone(),
+            liveness: self.liveness,
+            draining: self.record.draining,
+            last_seen: self.record.last_seen,
+            address: self.record.address.map(|address| address.to_string()),
+            engine_version: known(&report.engine_version),
+            agent_version: known(&report.agent_version),
+            cpus: (report.cpus > 0).then_some(report.cpus),
+            memory_bytes: (report.memory_bytes > 0).then_some(report.memory_bytes),
+            generation: report.generation,
+            instances_desired,
+            instances_healthy: report.instances.iter().filter(|one| one.state.is_healthy()).count() as u32,
+        }
+    }
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        let lost = {
+            let mut state = self.fleet.state();
+            let Some(host) = state.known(&self.identity) else { return };
+            host.connections -= 1;
+            // When the server stops, its hosts are not lost: it is the one who leaves.
+            let lost = host.connections == 0 && !self.shutdown.is_cancelled();
+            if lost {
+                host.liveness = Liveness::Lost;
+                host.lost_since = Some(Instant::now());
+                state.balancers.remove(&self.identity.name);
+            }
+            lost
+        };
+        if lost {
+            tracing::warn!(host = %self.identity.name, "host is lost");
+            self.fleet.deps.events.emit(Event::HostLost { host: self.identity.name.clone() });
+            self.fleet.changed.notify_one();
+        }
+    }
+}
