@@ -13,7 +13,7 @@ use crate::Error;
 use crate::command::Runner;
 use crate::error::At as _;
 use crate::lab::absent_is_fine;
-use crate::layout::{Layout, marker};
+use crate::layout::{Layout, marker, new_marker};
 use crate::lock::Lock;
 use crate::{cgroup, mounts, network, process};
 
@@ -39,18 +39,19 @@ pub(crate) async fn down(layout: &Layout) -> Result<(), Error> {
     Ok(())
 }
 
-/// A directory is a lab's if it has the marker, or is empty: a lab was killed before it wrote one.
+/// A directory is a lab's if it has the marker, or nothing but the first half of one: a lab was killed just then.
 pub(crate) fn check_ours(dir: &Path) -> Result<(), Error> {
     if marker(dir).exists() {
         return Ok(());
     }
-    match fs::read_dir(dir) {
-        Ok(entries) => match entries.count() {
-            0 => Ok(()),
-            _ => Err(Error::NotOurs { dir: dir.to_owned() }),
-        },
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error).at("read", dir),
+    let mut entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.at("read", dir)?,
+    };
+    let half = new_marker(dir);
+    match entries.all(|entry| entry.is_ok_and(|entry| entry.path() == half)) {
+        true => Ok(()),
+        false => Err(Error::NotOurs { dir: dir.to_owned() }),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::check::require_root;
 use crate::command::Runner;
 use crate::down::{check_ours, down};
 use crate::error::At as _;
-use crate::layout::{HostLayout, Layout, marker};
+use crate::layout::{HostLayout, Layout, marker, new_marker};
 use crate::lock::Lock;
 use crate::status::{self, HostStatus};
 use crate::{Config, Error, HOSTS_MAX, boot, check_possible, network, process};
@@ -38,13 +38,13 @@ pub struct Lab {
 impl Lab {
     /// Names a lab; makes nothing yet.
     ///
-    /// If a lab with this name is up, its network is taken, so that only `name` must be given to reach it.
+    /// If a lab with this name is up, its network and `data_dir` are taken, so that `name` is enough to reach it.
     /// Errors: `Config`.
-    pub fn open(config: Config) -> Result<Lab, Error> {
+    pub fn open(mut config: Config) -> Result<Lab, Error> {
         let mut layout = Layout::new(&config)?;
         if let Some(running) = stored(&layout.run)? {
-            layout.network = running.octets()?;
-            layout.data = running.data_dir.join(&config.name);
+            config.data_dir = running.data_dir.clone();
+            layout = Layout::new(&Config { network: running.network, ..config.clone() })?;
         }
         Ok(Lab { config, layout })
     }
@@ -231,7 +231,7 @@ impl Lab {
         for dir in [&self.layout.run, &self.layout.data] {
             check_ours(dir)?;
             fs::create_dir_all(dir).at("create", dir)?;
-            let (marker, new) = (marker(dir), marker(dir).with_extension("new"));
+            let (marker, new) = (marker(dir), new_marker(dir));
             fs::write(&new, &text).at("write", &new)?;
             fs::rename(&new, &marker).at("write", &marker)?;
         }

@@ -41,12 +41,13 @@ pub(crate) struct HostLayout {
 impl Layout {
     pub(crate) fn new(config: &Config) -> Result<Layout, Error> {
         config.check()?;
+        let (run_dir, data_dir) = (resolve(&config.run_dir), resolve(&config.data_dir));
         Ok(Layout {
             name: config.name.clone(),
             network: config.octets()?,
-            run: config.run_dir.join(&config.name),
-            data: config.data_dir.join(&config.name),
-            lock: config.run_dir.join(format!("{}.lock", config.name)),
+            run: run_dir.join(&config.name),
+            data: data_dir.join(&config.name),
+            lock: run_dir.join(format!("{}.lock", config.name)),
         })
     }
 
@@ -127,6 +128,21 @@ impl Layout {
 /// The marker of a lab's directory.
 pub(crate) fn marker(dir: &Path) -> PathBuf {
     dir.join(MARKER)
+}
+
+/// The marker while it is being written.
+pub(crate) fn new_marker(dir: &Path) -> PathBuf {
+    marker(dir).with_extension("new")
+}
+
+/// `path` without symbolic links, as far as it exists: mounts are listed so.
+fn resolve(path: &Path) -> PathBuf {
+    for ancestor in path.ancestors() {
+        if let Ok(real) = ancestor.canonicalize() {
+            return real.join(path.strip_prefix(ancestor).expect("an ancestor is a prefix"));
+        }
+    }
+    path.to_owned()
 }
 
 impl HostLayout {

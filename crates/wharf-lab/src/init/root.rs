@@ -1,9 +1,9 @@
 //! The host's root: an overlay of this machine's, with a fresh `/proc`, `/sys`, `/run`, `/tmp` and `/root`.
 
 use std::fs;
-use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, mount_bind_recursive, unmount};
 
 use crate::Error;
@@ -44,26 +44,34 @@ pub(super) fn enter(spec: &HostSpec) -> Result<(), Error> {
     std::env::set_current_dir("/").at("enter", "/")
 }
 
-fn mount_overlay(spec: &HostSpec) -> Result<std::path::PathBuf, Error> {
+fn mount_overlay(spec: &HostSpec) -> Result<PathBuf, Error> {
     let [upper, work, root] = ["upper", "work", "root"].map(|name| spec.disk.join(name));
     for dir in [&upper, &work, &root, &spec.disk.join("home")] {
         fs::create_dir_all(dir).at("create", dir)?;
+    }
+    if !spec.disk.join("booted").exists() {
+        for path in NOT_INHERITED.iter().filter(|path| Path::new("/").join(path).symlink_metadata().is_ok()) {
+            hide(&upper.join(path))?;
+        }
     }
     let options = format!("lowerdir=/,upperdir={},workdir={}", upper.display(), work.display());
     mount_with(Some("overlay"), &root, "overlay", MountFlags::empty(), &options)?;
     Ok(root)
 }
 
+/// Makes a whiteout, the 0/0 device by which an upper layer says "deleted" (overlayfs.rst, "whiteouts and opaque
+/// directories"). Deleting through the overlay would walk, for each host, the images of all others.
+fn hide(path: &Path) -> Result<(), Error> {
+    if path.symlink_metadata().is_ok() {
+        return Ok(());
+    }
+    let dir = path.parent().expect("it is below the upper directory");
+    fs::create_dir_all(dir).at("create", dir)?;
+    mknodat(CWD, path, FileType::CharacterDevice, Mode::empty(), 0).at("hide", path)
+}
+
 /// What a new machine has and a copy of this one has not.
 fn first_boot(spec: &HostSpec, root: &Path) -> Result<(), Error> {
-    for path in NOT_INHERITED.map(|path| root.join(path)) {
-        match fs::remove_dir_all(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotADirectory => fs::remove_file(&path),
-            removed => removed,
-        }
-        .or_else(absent_is_fine)
-        .at("remove", &path)?;
-    }
     for dir in ["etc/docker", "var/lib/docker", "usr/local/bin"].map(|dir| root.join(dir)) {
         fs::create_dir_all(&dir).at("create", &dir)?;
     }

@@ -54,6 +54,7 @@ fn down_removes_what_a_killed_up_had_made_at_each_step() {
         let mut up = start_up(&lab);
         until_exists(&lab.config.run_dir.join("ca").join(step), &mut up);
         up.kill();
+        assert_ne!(remains(&lab, &before, &Namespaces::default()), Vec::<String>::new(), "killed at {step}");
         down_and_check(&lab, &before, step);
     }
 }

@@ -130,6 +130,33 @@ async fn a_directory_that_is_no_labs_is_not_touched() {
 }
 
 #[tokio::test]
+async fn a_half_written_marker_is_a_labs_and_links_are_followed() {
+    require!(Lab);
+    let dir = wharf_test_support::temp_dir();
+    let real = dir.path().join("real");
+    let link = dir.path().join("link");
+    fs::create_dir_all(real.join("th")).unwrap();
+    fs::write(real.join("th/wharf-lab.new"), "{").unwrap();
+    std::os::unix::fs::symlink(&real, &link).unwrap();
+    let config = Config {
+        name: "th".to_owned(),
+        network: "10.87.9".to_owned(),
+        run_dir: link,
+        program: Some(PROGRAM.into()),
+        bare: true,
+        ..Config::default()
+    };
+    let lab = Lab::open(config).unwrap();
+    lab.down().await.unwrap();
+    assert!(!real.exists(), "the last lab takes the shared directory along");
+    fs::create_dir(&real).unwrap();
+    lab.up(1).await.unwrap();
+    assert!(lab.status().await.unwrap()[0].is_linked);
+    lab.down().await.unwrap();
+    assert!(!real.exists());
+}
+
+#[tokio::test]
 async fn a_dockerd_that_ends_is_reported_with_its_log() {
     require!(Lab);
     let args = vec!["--no-such-flag".to_owned()];

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::test_lab::{TestLab, checked};
+use crate::test_lab::{TestLab, checked, run};
 
 /// The namespaces of running hosts, to be looked for once they should be gone.
 #[derive(Debug, Default)]
@@ -30,17 +30,18 @@ impl Namespaces {
 /// What is left of the lab; empty if it is gone. `before` is what `ip netns` and `ip link` showed without the lab.
 pub(crate) fn remains(lab: &TestLab, before: &Links, namespaces: &Namespaces) -> Vec<String> {
     let config = &lab.config;
-    let (run, data) = (config.run_dir.join(&config.name), config.data_dir.join(&config.name));
-    let paths = [run.display().to_string(), data.display().to_string()];
+    let (run_dir, data_dir) = (config.run_dir.join(&config.name), config.data_dir.join(&config.name));
+    let paths = [run_dir.display().to_string(), data_dir.display().to_string()];
     let is_ours = |text: &str| paths.iter().any(|path| text.contains(path.as_str()));
     let mut left = Vec::new();
-    for path in [run, data, config.run_dir.join(format!("{}.lock", config.name))] {
+    for path in [run_dir, data_dir, config.run_dir.join(format!("{}.lock", config.name))] {
         if path.exists() {
             left.push(format!("directory {}", path.display()));
         }
     }
-    let cgroups =
-        checked(Command::new("find").args(["/sys/fs/cgroup", "-type", "d", "-name", "wharf-lab-*"]));
+    // Cgroups of others may end while they are looked at, which `find` takes for a failure.
+    let find = run(Command::new("find").args(["/sys/fs/cgroup", "-type", "d", "-name", "wharf-lab-*"]));
+    let cgroups = String::from_utf8_lossy(&find.stdout);
     let prefix = format!("wharf-lab-{}-h", config.name);
     left.extend(cgroups.lines().filter(|dir| dir.contains(&prefix)).map(|dir| format!("cgroup {dir}")));
     let after = Links::now(lab);
