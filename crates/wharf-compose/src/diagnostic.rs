@@ -223,8 +223,13 @@ impl Sink {
     }
 
     /// Whether further errors are only counted, so that effort for a good message is wasted.
-    pub(crate) fn is_full(&self) -> bool {
+    pub(crate) fn errors_are_full(&self) -> bool {
         self.errors.kept.len() >= KEPT_MAX
+    }
+
+    /// The same for warnings.
+    pub(crate) fn warnings_are_full(&self) -> bool {
+        self.warnings.kept.len() >= KEPT_MAX
     }
 
     pub(crate) fn has_errors(&self) -> bool {
@@ -242,7 +247,18 @@ impl Sink {
 
     /// The warnings, or everything if there is an error.
     pub(crate) fn finish(self) -> Result<Vec<Diagnostic>, Errors> {
-        let warnings = self.warnings.into_diagnostics(&self.files);
+        let omitted = self.warnings.omitted;
+        let mut warnings = self.warnings.into_diagnostics(&self.files);
+        if omitted > 0 {
+            warnings.push(Diagnostic {
+                kind: Kind::Limit,
+                file: self.files.first().cloned().unwrap_or_default(),
+                line: 0,
+                column: 0,
+                message: format!("{omitted} more warnings are not shown"),
+                hint: None,
+            });
+        }
         if self.errors.kept.is_empty() {
             return Ok(warnings);
         }

@@ -14,7 +14,12 @@ pub(super) fn project(cx: &mut Context<'_>, tree: &Node, project: &mut Project) 
     container_names(cx, tree, project);
     if let Some(cycle) = find_cycle(&project.services) {
         let place = locate(tree, &["services", cycle[0], "depends_on", cycle[1]]);
-        let message = format!("services depend on each other in a circle: {}", cycle.join(" → "));
+        // LIMIT: names of the circle that are shown.
+        let shown = match cycle.as_slice() {
+            [start @ .., last] if start.len() > 10 => format!("{} → … → {last}", start[..10].join(" → ")),
+            cycle => cycle.join(" → "),
+        };
+        let message = format!("services depend on each other in a circle: {shown}");
         cx.error(place, Problem::new(Kind::Reference, message));
     }
 }
@@ -24,8 +29,7 @@ fn keep_used_networks(cx: &mut Context<'_>, tree: &Node, project: &mut Project) 
     let used: BTreeSet<&str> =
         project.services.values().flat_map(|service| service.networks.keys()).map(String::as_str).collect();
     for name in project.networks.keys().filter(|name| !used.contains(name.as_str())) {
-        let problem = Problem::new(Kind::Effect, format!("network `{name}` is used by no service"));
-        cx.warn(locate(tree, &["networks", name]), problem);
+        warn_unused(cx, tree, ["networks", name], format!("network `{name}` is used by no service"));
     }
     let uses_default = used.contains("default");
     let used: BTreeSet<String> = used.into_iter().map(str::to_owned).collect();
@@ -39,14 +43,19 @@ fn find_unused_volumes(cx: &mut Context<'_>, tree: &Node, project: &Project) {
     let mounts = project.services.values().flat_map(|service| &service.volumes);
     let used: BTreeSet<&str> = mounts.filter_map(|mount| mount.source.as_deref()).collect();
     for name in project.volumes.keys().filter(|name| !used.contains(name.as_str())) {
-        let problem = Problem::new(Kind::Effect, format!("volume `{name}` is used by no service"));
-        cx.warn(locate(tree, &["volumes", name]), problem);
+        warn_unused(cx, tree, ["volumes", name], format!("volume `{name}` is used by no service"));
     }
+}
+
+fn warn_unused(cx: &mut Context<'_>, tree: &Node, path: [&str; 2], message: String) {
+    // Looking the place up goes through all keys; a warning that is only counted needs none.
+    let place = if cx.sink.warnings_are_full() { tree.place } else { locate(tree, &path) };
+    cx.warn(place, Problem::new(Kind::Effect, message));
 }
 
 fn conditions(cx: &mut Context<'_>, tree: &Node, project: &Project) {
     for (name, service) in &project.services {
-        if cx.sink.is_full() {
+        if cx.sink.errors_are_full() {
             return;
         }
         for (dependency_name, dependency) in &service.depends_on {

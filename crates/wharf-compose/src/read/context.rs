@@ -155,11 +155,15 @@ impl<'a> Context<'a> {
     }
 
     fn unknown_key(&mut self, entry: &Entry, keys: &Keys, what: &str) {
+        let is_full = if keys.closed { self.sink.errors_are_full() } else { self.sink.warnings_are_full() };
+        let suggest = |candidates: &mut dyn Iterator<Item = &'static str>| {
+            if is_full { None } else { suggest(&entry.key, candidates) }
+        };
         let shown = crate::yaml_text(&entry.key);
         let is_extension = entry.key.starts_with("x-") && !keys.closed;
         if is_extension {
             // Extensions are free, but one that looks like ours would be missed.
-            if suggest(&entry.key, ["x-wharf"]).is_some() {
+            if suggest(&mut ["x-wharf"].into_iter()).is_some() {
                 let message = format!("`{shown}` in {what} is ignored");
                 let hint = if entry.key == "x-wharf" {
                     "`x-wharf` belongs to a service"
@@ -171,7 +175,7 @@ impl<'a> Context<'a> {
             return;
         }
         let problem = Problem::new(Kind::UnknownKey, format!("unknown key `{shown}` in {what}"));
-        let problem = match suggest(&entry.key, keys.all()) {
+        let problem = match suggest(&mut keys.all()) {
             Some(near) => problem.hint(format!("did you mean `{near}`?")),
             None if keys.closed => problem.hint(format!("it takes {}", keys.supported.join(", "))),
             None => problem.hint("it is ignored; extensions begin with `x-`"),
@@ -198,8 +202,9 @@ impl<'a> Context<'a> {
             Declared::Network => &self.networks,
             Declared::Volume => &self.volumes,
         };
-        let near =
-            if self.sink.is_full() { None } else { suggest(name, declared.iter().map(String::as_str)) };
+        // LIMIT: names that are searched for a near one; more are no list that anybody types from.
+        let is_worth_it = !self.sink.errors_are_full() && declared.len() <= 1000;
+        let near = if is_worth_it { suggest(name, declared.iter().map(String::as_str)) } else { None };
         let problem = match near {
             Some(near) => problem.hint(format!("did you mean `{near}`?")),
             None if hint.is_empty() => problem,

@@ -149,7 +149,15 @@ fn finish(
         }
         (MountKind::Bind, Some(path)) => {
             let cleaned = path::clean(cx, &path);
-            Some(cx.take(place, what, cleaned)?)
+            let cleaned = cx.take(place, what, cleaned)?;
+            // Files of the project travel to the hosts as copies, so what a container writes there would be lost.
+            if !read_only && !cleaned.starts_with('/') {
+                let message =
+                    format!("`{}` would be a writable copy on each host", crate::yaml_text(&cleaned));
+                let hint = "mount it read-only (`:ro` or `read_only: true`), or use a named volume";
+                cx.error(place, Problem::unsupported(message).hint(hint).about(what));
+            }
+            Some(cleaned)
         }
         (MountKind::Bind, None) => {
             cx.error(place, Problem::value("a bind mount needs a `source`").about(what));

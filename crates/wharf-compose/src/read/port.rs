@@ -3,6 +3,7 @@
 //! The short form is `[[IP:][HOST[-HOST]]:]CONTAINER[-CONTAINER][/PROTOCOL]`. Ranges are expanded, so the project
 //! holds single ports. Source: compose-spec `05-services.md`, `ports`; go-connections `nat.ParsePortSpec`.
 
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
@@ -16,7 +17,7 @@ use crate::yaml::{Node, Scalar, Value};
 /// LIMIT: ports of one entry; each one costs the Engine a proxy process or a firewall rule.
 const RANGE_MAX: usize = 1024;
 
-/// LIMIT: ports of one service; the list is compared with itself.
+/// LIMIT: ports of one service; a project stays a few hundred kilobytes.
 const PORTS_MAX: usize = 4096;
 
 const PROTOCOLS: [(&str, Protocol); 2] = [("tcp", Protocol::Tcp), ("udp", Protocol::Udp)];
@@ -25,6 +26,9 @@ const PROTOCOLS: [(&str, Protocol); 2] = [("tcp", Protocol::Tcp), ("udp", Protoc
 pub(super) fn read(cx: &mut Context<'_>, node: &Node, service: &str) -> Vec<Port> {
     let what = format!("`ports` of {service}");
     let mut ports: Vec<Port> = Vec::new();
+    // Targets by what is published, and all targets that get a free port.
+    let mut published: HashMap<(Option<String>, u16, Protocol), u16> = HashMap::new();
+    let mut unpublished: HashSet<(Option<String>, u16, Protocol)> = HashSet::new();
     for item in cx.items(node, &what) {
         let new = match &item.value {
             Value::Mapping(_) => long(cx, item, &what),
@@ -51,21 +55,21 @@ pub(super) fn read(cx: &mut Context<'_>, node: &Node, service: &str) -> Vec<Port
             break;
         }
         for port in new.unwrap_or_default() {
-            let clashes = |other: &&Port| {
-                port.published.is_some()
-                    && (&other.host_ip, other.published, other.protocol)
-                        == (&port.host_ip, port.published, port.protocol)
+            let is_new = match port.published {
+                None => unpublished.insert((port.host_ip.clone(), port.target, port.protocol)),
+                Some(number) => match published
+                    .insert((port.host_ip.clone(), number, port.protocol), port.target)
+                {
+                    Some(other) if other != port.target => {
+                        let message = format!("port {number} is published for {other} and {}", port.target);
+                        cx.error(item.place, Problem::new(Kind::Reference, message).about(&what));
+                        false
+                    }
+                    earlier => earlier.is_none(),
+                },
             };
-            match ports.iter().find(clashes) {
-                Some(other) if other.target == port.target => {}
-                Some(other) => {
-                    let published = port.published.unwrap_or_default();
-                    let message =
-                        format!("port {published} is published for {} and {}", other.target, port.target);
-                    cx.error(item.place, Problem::new(Kind::Reference, message).about(&what));
-                }
-                None if ports.contains(&port) => {}
-                None => ports.push(port),
+            if is_new {
+                ports.push(port);
             }
         }
     }
@@ -76,6 +80,7 @@ pub(super) fn read(cx: &mut Context<'_>, node: &Node, service: &str) -> Vec<Port
 pub(super) fn expose(cx: &mut Context<'_>, node: &Node, service: &str) -> Vec<ExposedPort> {
     let what = format!("`expose` of {service}");
     let mut exposed: Vec<ExposedPort> = Vec::new();
+    let mut seen: HashSet<(u16, Protocol)> = HashSet::new();
     for item in cx.items(node, &what) {
         let text = match &item.value {
             Value::Scalar(scalar) => scalar.to_text().unwrap_or_default(),
@@ -89,9 +94,8 @@ pub(super) fn expose(cx: &mut Context<'_>, node: &Node, service: &str) -> Vec<Ex
             break;
         }
         for port in range {
-            let port = ExposedPort { port, protocol };
-            if !exposed.contains(&port) {
-                exposed.push(port);
+            if seen.insert((port, protocol)) {
+                exposed.push(ExposedPort { port, protocol });
             }
         }
     }

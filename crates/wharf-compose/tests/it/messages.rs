@@ -225,13 +225,17 @@ fn ports_and_mounts() {
             "4:15: `volumes` of service `web`: volume `data` is not declared | add `data:` under the top-level `volumes`",
         ),
         (
-            "volumes: ['./a:/x:nocopy']",
+            "volumes: ['/a:/x:nocopy']",
             "4:15: `volumes` of service `web`: mount option `nocopy` is not supported | `ro` and `rw` are",
+        ),
+        (
+            "volumes: ['./a:/x']",
+            "4:15: `volumes` of service `web`: `a` would be a writable copy on each host | mount it read-only (`:ro` or `read_only: true`), or use a named volume",
         ),
         ("volumes: ['./a:/']", "4:15: `volumes` of service `web`: nothing can be mounted at `/`"),
         (
-            "volumes: ['./a:/x', './b:/x/']",
-            "warning: 4:25: `volumes` of service `web`: the mount at `/x` replaces the one in line 4",
+            "volumes: ['/a:/x', '/b:/x/']",
+            "warning: 4:24: `volumes` of service `web`: the mount at `/x` replaces the one in line 4",
         ),
         (
             "volumes: [{type: bind, target: /x}]",
@@ -371,7 +375,7 @@ fn x_wharf() {
             "container_name: app\nx-wharf: {rollout: {strategy: blue-green}}",
             "5:35: `x-wharf.rollout` of service `web`: blue-green runs the old and the new side by side, but it has a `container_name` | write `strategy: recreate`, or remove what fixes it",
         ),
-        ("volumes: ['./a:/a']\nx-wharf: {route: {port: 80}, rollout: {}}", ""),
+        ("volumes: ['/a:/a']\nx-wharf: {route: {port: 80}, rollout: {}}", ""),
     ] {
         check_service(body, expected);
     }
