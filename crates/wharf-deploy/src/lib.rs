@@ -1,5 +1,6 @@
 //! Applications, releases and rollouts.
 
 mod placement;
+mod plan;
 mod strategy;
 mod translate;

@@ -13,9 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use wharf_base::Digest;
 use wharf_compose::project::{HostSelector, Project};
-use wharf_model::{
-    Balance, ContainerSpec, FileBundle, Name, NetworkSpec, Probe, Serve, VolumeSpec, WaitFor,
-};
+use wharf_model::{Balance, ContainerSpec, FileBundle, Name, NetworkSpec, Probe, Serve, VolumeSpec, WaitFor};
 
 /// A tar archive that was uploaded for a relative bind mount.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

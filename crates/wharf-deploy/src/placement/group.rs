@@ -44,7 +44,11 @@ pub(super) fn place(
         let mut added = Vec::with_capacity(missing);
         for _ in 0..missing {
             let weight = |name: &&&Name| {
-                (own.get(**name).copied().unwrap_or(0), load.get(**name).copied().unwrap_or(0), (**name).clone())
+                (
+                    own.get(**name).copied().unwrap_or(0),
+                    load.get(**name).copied().unwrap_or(0),
+                    (**name).clone(),
+                )
             };
             let host = *chosen.iter().min_by_key(weight).expect("checked above: there is one");
             *own.entry(host).or_default() += 1;
@@ -61,7 +65,8 @@ pub(super) fn place(
 /// What is left of `chosen` for one service: where its data is, if it has any, else all.
 fn own_homes<'a>(want: &Want, hosts: &[HostView], chosen: &[&'a Name]) -> Vec<&'a Name> {
     let is_known = |name: &Name| hosts.iter().any(|host| host.name == *name);
-    let homes: BTreeSet<&Name> = want.current.iter().map(|spot| &spot.host).filter(|name| is_known(name)).collect();
+    let homes: BTreeSet<&Name> =
+        want.current.iter().map(|spot| &spot.host).filter(|name| is_known(name)).collect();
     if !want.keeps_data || homes.is_empty() {
         return chosen.to_vec();
     }

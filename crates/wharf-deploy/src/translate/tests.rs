@@ -12,8 +12,11 @@ fn digest(byte: &str) -> String {
 fn translated(project: Value) -> Result<Model, TranslateError> {
     let project: Project = serde_json::from_value(project).unwrap();
     let images = BTreeMap::from([("built".to_owned(), "reg/shop/built@sha256:1".to_owned())]);
-    let file =
-        |name: &str| UploadedFile { digest: digest("ab").parse().unwrap(), size: 7, is_file: name.contains('.') };
+    let file = |name: &str| UploadedFile {
+        digest: digest("ab").parse().unwrap(),
+        size: 7,
+        is_file: name.contains('.'),
+    };
     let files = BTreeMap::from([("./nginx.conf".to_owned(), file("./nginx.conf"))]);
     translate(&"shop".parse().unwrap(), &project, &images, &files)
 }
@@ -30,7 +33,8 @@ fn web(value: Value) -> ServiceModel {
 
 #[test]
 fn names_networks_and_volumes_as_compose_does() {
-    let model = service(json!({ "image": "i", "networks": { "default": { "aliases": ["www"] }, "out": {}, "own": {} },
+    let model = service(
+        json!({ "image": "i", "networks": { "default": { "aliases": ["www"] }, "out": {}, "own": {} },
         "volumes": [
             { "kind": "volume", "source": "data", "target": "/a", "read_only": false },
             { "kind": "volume", "source": "there", "target": "/b", "read_only": true },
@@ -38,7 +42,8 @@ fn names_networks_and_volumes_as_compose_does() {
             { "kind": "volume", "source": null, "target": "/d", "read_only": false },
             { "kind": "tmpfs", "source": null, "target": "/e", "read_only": false },
             { "kind": "bind", "source": "/srv", "target": "/f", "read_only": false },
-            { "kind": "bind", "source": "./nginx.conf", "target": "/g", "read_only": true } ] }))
+            { "kind": "bind", "source": "./nginx.conf", "target": "/g", "read_only": true } ] }),
+    )
     .unwrap();
     let spec = &model.services["web"].spec;
     let networks: Vec<String> =
@@ -91,10 +96,14 @@ fn carries_over_every_setting_of_the_container() {
 
 #[test]
 fn what_the_file_leaves_open_stays_open() {
-    assert_eq!(web(json!({ "image": "i" })).spec, ContainerSpec { image: "i".to_owned(), ..Default::default() });
+    assert_eq!(
+        web(json!({ "image": "i" })).spec,
+        ContainerSpec { image: "i".to_owned(), ..Default::default() }
+    );
     let disabled = web(json!({ "image": "i", "healthcheck": { "disable": true } }));
     assert_eq!(disabled.spec.healthcheck.unwrap().test, ["NONE"]);
-    let built = translated(json!({ "name": "shop", "services": { "built": { "image": "x", "build": {} } } })).unwrap();
+    let built = translated(json!({ "name": "shop", "services": { "built": { "image": "x", "build": {} } } }))
+        .unwrap();
     assert_eq!(built.services["built"].spec.image, "reg/shop/built@sha256:1");
 }
 
@@ -109,17 +118,24 @@ fn a_routed_service_always_has_some_check() {
     assert_eq!(web.serve, Some(Serve { port: 8000 }));
     assert_eq!(web.route.as_ref().unwrap().timeout_ms, Some(30_000));
 
-    let checked =
-        service(json!({ "image": "i", "healthcheck": { "test": ["CMD", "x"] }, "x_wharf": { "route": route } }))
-            .unwrap();
+    let checked = service(
+        json!({ "image": "i", "healthcheck": { "test": ["CMD", "x"] }, "x_wharf": { "route": route } }),
+    )
+    .unwrap();
     assert_eq!((checked.warnings.len(), &checked.services["web"].probe), (0, &None));
 
     let health = json!({ "path": "/up", "port": null, "interval": "1s", "timeout": "2s", "rise": 2, "fall": 3,
         "start_period": "20s" });
     let probed = service(json!({ "image": "i", "x_wharf": { "route": route, "health": health } })).unwrap();
     let web = &probed.services["web"];
-    let expected =
-        Probe { port: 8000, path: Some("/up".to_owned()), interval_ms: 1000, timeout_ms: 2000, rise: 2, fall: 3 };
+    let expected = Probe {
+        port: 8000,
+        path: Some("/up".to_owned()),
+        interval_ms: 1000,
+        timeout_ms: 2000,
+        rise: 2,
+        fall: 3,
+    };
     assert_eq!(web.probe, Some(expected));
     assert_eq!(web.route.as_ref().unwrap().health_path.as_deref(), Some("/up"));
     assert_eq!(web.start_period_ms, 20_000);
@@ -143,9 +159,7 @@ fn dependencies_become_order_and_links() {
 
 #[test]
 fn refuses_what_it_cannot_do_and_says_what_to_do_instead() {
-    let bind = |source: &str, read_only: bool| {
-        json!({ "image": "i", "volumes": [{ "kind": "bind", "source": source, "target": "/x", "read_only": read_only }] })
-    };
+    let bind = |source: &str, read_only: bool| json!({ "image": "i", "volumes": [{ "kind": "bind", "source": source, "target": "/x", "read_only": read_only }] });
     let volume = json!({ "image": "i",
         "volumes": [{ "kind": "volume", "source": "nope", "target": "/x", "read_only": false }] });
     let health = json!({ "path": "/", "port": null, "interval": "1s", "timeout": "1s", "rise": 1, "fall": 1,
@@ -155,7 +169,10 @@ fn refuses_what_it_cannot_do_and_says_what_to_do_instead() {
         (bind("./other", true), "services.web.volumes: `./other` did not come along"),
         (volume, "services.web.volumes: the volume `nope` is not declared"),
         (json!({}), "services.web: it has no image"),
-        (json!({ "image": "i", "x_wharf": { "health": health } }), "services.web.x-wharf.health: it has no port"),
+        (
+            json!({ "image": "i", "x_wharf": { "health": health } }),
+            "services.web.x-wharf.health: it has no port",
+        ),
     ] {
         let error = service(value).unwrap_err().to_string();
         assert!(error.starts_with(expected) && error.contains("\n  hint: "), "{error}");

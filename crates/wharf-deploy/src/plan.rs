@@ -1,0 +1,355 @@
+//! What a deploy, a scale or a move will do: decided completely before anything happens.
+//!
+//! Pure: model, current desired state, hosts → [`Plan`]. A plan says per service what stays, comes and goes and why,
+//! and holds the desired states ([`Stages`]) that the rollout commits one after the other.
+//!
+//! What must always hold: planning again after a plan was carried out changes nothing; an unchanged service keeps its
+//! containers with their ids, whatever its release number is; between the switch and the old state no instance that
+//! serves is missing, unless its service can't run twice; in every stage ids are unique.
+
+mod changes;
+mod lines;
+mod stages;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use wharf_model::{AppDesired, HostView, Instance, Name, RestartPolicy};
+
+use crate::placement::{self, Decision, PlacementError, Spot, Want};
+use crate::strategy;
+use crate::translate::{Model, ServiceModel};
+
+pub use lines::lines;
+pub use stages::{Coming, Leaving, Rollout, Stages};
+
+/// What to plan.
+#[derive(Clone, Debug)]
+pub struct Input<'a> {
+    /// Application.
+    pub app: &'a Name,
+    /// Number that changed services get.
+    pub release: u32,
+    /// What the application is to be.
+    pub model: &'a Model,
+    /// What it is to be now; `None` before the first deploy.
+    pub current: Option<&'a AppDesired>,
+    /// All hosts.
+    pub hosts: &'a [HostView],
+    /// Containers of other applications by host.
+    pub load: BTreeMap<Name, u32>,
+    /// Replicas that differ from the model's, by service.
+    pub scales: &'a BTreeMap<Name, u32>,
+    /// Only numbers and hosts change: containers that run are taken as they are, whatever the model says.
+    pub is_resize: bool,
+    /// Milliseconds that requests in flight get, for services that state none.
+    pub drain_ms: u64,
+}
+
+/// What will happen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Application.
+    pub app: Name,
+    /// Release that it leads to.
+    pub release: u32,
+    /// Release that is active now.
+    pub previous: Option<u32>,
+    /// Services in order of their names; removed ones last.
+    pub services: Vec<ServicePlan>,
+    /// What people should know, in words.
+    pub warnings: Vec<String>,
+    /// How it is carried out.
+    pub rollout: Rollout,
+}
+
+impl Plan {
+    /// Whether carrying it out would change nothing but the release's number.
+    pub fn is_up_to_date(&self) -> bool {
+        let stages = &self.rollout.stages;
+        match (&stages.before, &stages.after) {
+            (Some(before), Some(after)) => *before == AppDesired { release: before.release, ..after.clone() },
+            (before, after) => before.is_none() && after.is_none(),
+        }
+    }
+}
+
+/// What happens to one service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServicePlan {
+    /// Service.
+    pub service: Name,
+    /// What happens.
+    pub action: Action,
+    /// Why it is stopped before the new one starts, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub once: Option<String>,
+    /// What is different about it: `image`, `environment DB_URL`.
+    pub changes: Vec<String>,
+    /// Instances that stay untouched.
+    pub kept: Vec<Place>,
+    /// Instances that are made.
+    pub created: Vec<Place>,
+    /// Instances that go.
+    pub removed: Vec<Place>,
+}
+
+/// An instance and its host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Instance id.
+    pub id: String,
+    /// Host.
+    pub host: Name,
+}
+
+/// What happens to a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// It is new.
+    Create,
+    /// Nothing.
+    Keep,
+    /// Some instances go to other hosts.
+    Move,
+    /// Stopped, then started.
+    Recreate,
+    /// It is gone from the file.
+    Remove,
+    /// More or fewer instances of the same.
+    Scale,
+    /// New ones beside the old, then requests are switched: blue-green.
+    Replace,
+}
+
+/// A plan can't be made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// No host fits.
+    #[error(transparent)]
+    Placement(#[from] PlacementError),
+    /// The place of its data would be forgotten.
+    #[error(
+        "`{service}` keeps data on {host}, so it can't be scaled to 0\n  hint: stop what uses it instead, or remove the service from the file"
+    )]
+    DataWithoutHome {
+        /// Service.
+        service: Name,
+        /// Host with the data.
+        host: Name,
+    },
+}
+
+/// Plans a deploy, rollback, scale or move.
+///
+/// Errors: no host can run a service; a service with data would be scaled to 0.
+pub fn plan(input: &Input<'_>) -> Result<Plan, PlanError> {
+    let previous = input.current.map(|current| current.release);
+    let mut warnings = input.model.warnings.clone();
+    let drafts: Vec<Draft<'_>> =
+        input.model.services.iter().map(|(name, service)| Draft::of(input, name, service)).collect();
+    for draft in &drafts {
+        draft.check(&mut warnings)?;
+    }
+    let wants: Vec<Want> = drafts.iter().map(Draft::want).collect();
+    let decisions = placement::place(&wants, input.hosts, &input.load)?;
+
+    let mut services = Vec::with_capacity(drafts.len());
+    let mut outcomes = Vec::with_capacity(drafts.len());
+    for draft in &drafts {
+        let outcome = draft.outcome(input, &decisions[draft.name]);
+        services.push(draft.describe(&outcome, &decisions[draft.name]));
+        warn_of_stay(input, draft, &outcome, &mut warnings);
+        outcomes.push(outcome);
+    }
+    let gone = stages::gone(input);
+    services.extend(lines::describe_gone(&gone));
+    let rollout = stages::rollout(input, &drafts, outcomes, gone);
+    Ok(Plan { app: input.app.clone(), release: input.release, previous, services, warnings, rollout })
+}
+
+/// Plans the removal of an application: requests stop, then everything goes.
+pub fn removal(app: &Name, current: &AppDesired, drain_ms: u64) -> Plan {
+    let services = lines::describe_gone(&current.instances);
+    let rollout = stages::removal(current, drain_ms);
+    let release = current.release;
+    Plan { app: app.clone(), release, previous: Some(release), services, warnings: Vec::new(), rollout }
+}
+
+/// One service of the model beside what runs of it.
+struct Draft<'a> {
+    name: &'a Name,
+    service: &'a ServiceModel,
+    current: Vec<&'a Instance>,
+    replicas: u32,
+    /// Differences to what runs, in words. Empty for a new service too.
+    changes: Vec<String>,
+    /// Why it can't run twice.
+    once: Option<String>,
+}
+
+/// What placement made of a draft.
+struct Outcome {
+    kept: Vec<Instance>,
+    created: Vec<Instance>,
+    removed: Vec<Instance>,
+}
+
+impl<'a> Draft<'a> {
+    fn of(input: &Input<'a>, name: &'a Name, service: &'a ServiceModel) -> Draft<'a> {
+        let current: Vec<&Instance> = input
+            .current
+            .map(|current| current.instances.iter().filter(|instance| instance.service == *name).collect())
+            .unwrap_or_default();
+        let changes = match current.iter().find(|_| !input.is_resize) {
+            Some(first) if current.iter().all(|one| changes::same_kind(first, one)) => {
+                changes::between(first, service)
+            }
+            // What should be equal is not: an earlier change was left half done.
+            Some(_) => vec!["instances that differ".to_owned()],
+            None => Vec::new(),
+        };
+        let asked = || service.wants_recreate.then(|| "the file says `strategy: recreate`".to_owned());
+        Draft {
+            name,
+            service,
+            replicas: input.scales.get(name).copied().unwrap_or(service.replicas),
+            changes,
+            once: strategy::why_once(&service.spec).or_else(asked),
+            current,
+        }
+    }
+
+    fn check(&self, warnings: &mut Vec<String>) -> Result<(), PlanError> {
+        let home = self.current.first().filter(|_| strategy::keeps_data(&self.service.spec));
+        if let (0, Some(instance)) = (self.replicas, home) {
+            return Err(PlanError::DataWithoutHome {
+                service: self.name.clone(),
+                host: instance.host.clone(),
+            });
+        }
+        if let (Some(once), true) = (&self.once, self.service.wants_blue_green) {
+            warnings.push(format!("{}: not blue-green as the file asks, because {once}", self.name));
+        }
+        Ok(())
+    }
+
+    fn is_new(&self) -> bool {
+        self.current.is_empty()
+    }
+
+    fn want(&self) -> Want {
+        let spot = |instance: &&Instance| Spot { slot: slot_key(instance), host: instance.host.clone() };
+        Want {
+            service: self.name.clone(),
+            replicas: self.replicas,
+            selector: self.service.selector.clone(),
+            current: self.current.iter().map(spot).collect(),
+            is_changed: self.is_new() || !self.changes.is_empty(),
+            may_run_twice: self.once.is_none(),
+            keeps_data: strategy::keeps_data(&self.service.spec),
+            links: self.service.links.clone(),
+        }
+    }
+
+    fn outcome(&self, input: &Input<'_>, decision: &Decision) -> Outcome {
+        let stays = |instance: &&&Instance| decision.kept.contains(&slot_key(instance));
+        let (kept, removed): (Vec<&Instance>, Vec<&Instance>) =
+            self.current.iter().copied().partition(|instance| stays(&instance));
+        let is_changed = !self.changes.is_empty() || decision.has_changed_colour;
+        let template = self.current.first().filter(|_| !is_changed);
+        let release = template.map_or(input.release, |instance| instance.release);
+        let mut taken: Vec<u32> =
+            self.current.iter().filter(|one| one.release == release).map(|one| one.slot).collect();
+        let created = decision.added.iter().map(|host| {
+            let slot = (1..).find(|slot| !taken.contains(slot)).expect("slots don't run out");
+            taken.push(slot);
+            let id = format!("{}-{}-r{release}-{slot}", input.app, self.name);
+            match template.filter(|_| input.is_resize) {
+                Some(template) => Instance { id, slot, host: host.clone(), ..(*template).clone() },
+                None => Instance {
+                    id,
+                    service: self.name.clone(),
+                    release,
+                    slot,
+                    host: host.clone(),
+                    spec: self.service.spec.clone(),
+                    serve: self.service.serve.clone(),
+                    probe: self.service.probe.clone(),
+                    after: self.service.after.clone(),
+                },
+            }
+        });
+        let created: Vec<Instance> = created.collect();
+        let keep = |instance: &Instance| {
+            // The order of starting is no property of a container that runs.
+            let after = if input.is_resize { &instance.after } else { &self.service.after };
+            Instance { after: after.clone(), ..instance.clone() }
+        };
+        Outcome {
+            kept: kept.into_iter().map(keep).collect(),
+            created,
+            removed: removed.into_iter().cloned().collect(),
+        }
+    }
+
+    fn describe(&self, outcome: &Outcome, decision: &Decision) -> ServicePlan {
+        let mut changes = self.changes.clone();
+        if decision.has_changed_colour {
+            changes.push("goes to the other colour with what it is linked to".to_owned());
+        }
+        let action = if self.is_new() {
+            Action::Create
+        } else if !changes.is_empty() {
+            if self.once.is_some() { Action::Recreate } else { Action::Replace }
+        } else if outcome.created.is_empty() && outcome.removed.is_empty() {
+            Action::Keep
+        } else if outcome.created.is_empty() || outcome.removed.is_empty() {
+            Action::Scale
+        } else {
+            Action::Move
+        };
+        let is_stopped_first = !outcome.created.is_empty() && !outcome.removed.is_empty();
+        ServicePlan {
+            service: self.name.clone(),
+            action,
+            once: self.once.clone().filter(|_| is_stopped_first),
+            changes,
+            kept: lines::places(&outcome.kept),
+            created: lines::places(&outcome.created),
+            removed: lines::places(&outcome.removed),
+        }
+    }
+
+    /// Whether the end of its container with status 0 is success.
+    fn may_end(&self) -> bool {
+        let restart = self.service.spec.restart;
+        let ends = matches!(restart, RestartPolicy::No | RestartPolicy::OnFailure(_));
+        self.service.is_job || (self.service.serve.is_none() && ends)
+    }
+}
+
+/// A key of an instance that is unique within its service, also while two releases of it run.
+fn slot_key(instance: &Instance) -> u32 {
+    // 2^16 containers of one service are beyond every limit of ours.
+    (instance.release << 16) | (instance.slot & 0xffff)
+}
+
+fn warn_of_stay(input: &Input<'_>, draft: &Draft<'_>, outcome: &Outcome, warnings: &mut Vec<String>) {
+    if !strategy::keeps_data(&draft.service.spec) {
+        return;
+    }
+    for instance in outcome.kept.iter().chain(&outcome.created) {
+        let host = input.hosts.iter().find(|host| host.name == instance.host);
+        if let Some(host) = host.filter(|host| host.draining) {
+            warnings.push(format!(
+                "{}: stays on {}, which drains, because its data is there",
+                draft.name, host.name
+            ));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,343 @@
+//! Cases and properties of plans.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use wharf_base::UnixMillis;
+use wharf_model::Liveness;
+
+use super::*;
+use crate::translate::translate;
+
+/// An installation on paper: plans are carried out by taking their last stage.
+struct Paper {
+    hosts: Vec<HostView>,
+    current: Option<AppDesired>,
+    release: u32,
+    scales: BTreeMap<Name, u32>,
+}
+
+fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+fn paper(hosts: &[&str]) -> Paper {
+    let host = |text: &&str| {
+        let (host, colour) = text.split_once(':').unwrap_or((text, ""));
+        let colours = (!colour.is_empty()).then(|| ("colour".to_owned(), colour.to_owned()));
+        HostView {
+            name: name(host),
+            labels: colours.into_iter().collect(),
+            liveness: Liveness::Up,
+            draining: false,
+            last_seen: UnixMillis(0),
+            address: None,
+            engine_version: None,
+            agent_version: None,
+            cpus: None,
+            memory_bytes: None,
+            generation: 0,
+            instances_desired: 0,
+            instances_healthy: 0,
+        }
+    };
+    Paper { hosts: hosts.iter().map(host).collect(), current: None, release: 0, scales: BTreeMap::new() }
+}
+
+impl Paper {
+    fn plan_as(&self, services: &Value, release: u32, is_resize: bool) -> Result<Plan, PlanError> {
+        let volumes = json!({ "data": {} });
+        let project = json!({ "name": "shop", "services": services, "volumes": volumes });
+        let project = serde_json::from_value(project).unwrap();
+        let app = name("shop");
+        let model = translate(&app, &project, &BTreeMap::new(), &BTreeMap::new()).unwrap();
+        plan(&Input {
+            app: &app,
+            release,
+            model: &model,
+            current: self.current.as_ref(),
+            hosts: &self.hosts,
+            load: BTreeMap::new(),
+            scales: &self.scales,
+            is_resize,
+            drain_ms: 30_000,
+        })
+    }
+
+    fn deploy(&mut self, services: &Value) -> Plan {
+        self.release += 1;
+        let plan = self.plan_as(services, self.release, false).unwrap();
+        self.current = plan.rollout.stages.after.clone();
+        plan
+    }
+
+    fn scale(&mut self, services: &Value, service: &str, replicas: u32) -> Plan {
+        self.scales.insert(name(service), replicas);
+        let plan = self.plan_as(services, self.release, true).unwrap();
+        self.current = plan.rollout.stages.after.clone();
+        plan
+    }
+}
+
+fn ids(desired: &Option<AppDesired>) -> Vec<String> {
+    let desired = desired.as_ref().unwrap();
+    desired.instances.iter().map(|one| format!("{}@{}", one.id, one.host)).collect()
+}
+
+fn routes(desired: &Option<AppDesired>) -> Vec<u32> {
+    desired.as_ref().unwrap().routes.iter().map(|route| route.release).collect()
+}
+
+fn routed(image: &str, replicas: u32) -> Value {
+    json!({ "image": image, "deploy": { "replicas": replicas }, "healthcheck": { "test": ["CMD", "x"] },
+        "x_wharf": { "route": { "host": null, "path": "/", "port": 80, "balance": "round_robin", "timeout": null } } })
+}
+
+fn database(image: &str) -> Value {
+    json!({ "image": image,
+        "volumes": [{ "kind": "volume", "source": "data", "target": "/data", "read_only": false }] })
+}
+
+#[test]
+fn a_first_deploy_starts_everything_and_routes_only_at_the_switch() {
+    let mut paper = paper(&["a", "b"]);
+    let plan = paper.deploy(&json!({ "web": routed("v1", 2) }));
+    let stages = &plan.rollout.stages;
+    assert_eq!((&stages.before, &stages.cleared), (&None, &None));
+    assert_eq!(ids(&stages.started), ["shop-web-r1-1@a", "shop-web-r1-2@b"]);
+    assert_eq!((routes(&stages.started), routes(&stages.switched)), (vec![], vec![1]));
+    assert_eq!(lines(&plan), ["shop: release 1, the first", "+ web: new, on a, b"]);
+}
+
+#[test]
+fn blue_green_starts_beside_switches_and_removes() {
+    let mut paper = paper(&["a", "b"]);
+    paper.deploy(&json!({ "web": routed("v1", 1) }));
+    let plan = paper.deploy(&json!({ "web": routed("v2", 1) }));
+    let stages = &plan.rollout.stages;
+    assert_eq!(stages.cleared, None);
+    assert_eq!(ids(&stages.started), ["shop-web-r1-1@a", "shop-web-r2-1@a"]);
+    assert_eq!((routes(&stages.started), routes(&stages.switched)), (vec![1], vec![2]));
+    let draining = &stages.switched.as_ref().unwrap().draining;
+    assert_eq!(draining.iter().collect::<Vec<_>>(), ["shop-web-r1-1"]);
+    assert_eq!(ids(&stages.after), ["shop-web-r2-1@a"]);
+    assert!(!plan.rollout.leaving[0].shares_release);
+    assert_eq!(
+        lines(&plan),
+        [
+            "shop: release 1 → release 2",
+            "~ web: new beside old, then switched (blue-green): on a, old on a go (changed: image)"
+        ]
+    );
+}
+
+#[test]
+fn what_cannot_run_twice_is_stopped_first_and_the_plan_says_why() {
+    let mut paper = paper(&["a"]);
+    paper.deploy(&json!({ "db": database("v1"), "web": routed("v1", 1) }));
+    let plan = paper.deploy(&json!({ "db": database("v2"), "web": routed("v1", 1) }));
+    let stages = &plan.rollout.stages;
+    assert_eq!(ids(&stages.cleared), ["shop-web-r1-1@a"]);
+    assert_eq!(ids(&stages.started), ["shop-db-r2-1@a", "shop-web-r1-1@a"]);
+    assert_eq!(routes(&stages.after), [1], "the route follows the release of the instances");
+    assert_eq!(
+        lines(&plan)[1..],
+        [
+            "~ db: stopped on a, then started on a; not blue-green, because it writes the volume `shop_data` (changed: image)",
+            "= web: unchanged, 1 instance"
+        ]
+    );
+}
+
+#[test]
+fn a_recreated_routed_service_is_routed_as_soon_as_it_starts() {
+    let mut paper = paper(&["a"]);
+    let fixed = |image: &str| {
+        let mut web = routed(image, 1);
+        web["container_name"] = json!("web");
+        web
+    };
+    paper.deploy(&json!({ "web": fixed("v1") }));
+    let plan = paper.deploy(&json!({ "web": fixed("v2") }));
+    assert_eq!(routes(&plan.rollout.stages.started), [2]);
+    assert_eq!(plan.rollout.leaving, []);
+    assert_eq!(plan.rollout.stopped_first.len(), 1);
+}
+
+#[test]
+fn unchanged_services_keep_their_containers_over_releases() {
+    let mut paper = paper(&["a"]);
+    paper.deploy(&json!({ "db": database("v1"), "web": routed("v1", 1) }));
+    paper.deploy(&json!({ "db": database("v1"), "web": routed("v2", 1) }));
+    let plan = paper.deploy(&json!({ "db": database("v1"), "web": routed("v3", 1) }));
+    assert_eq!(ids(&plan.rollout.stages.after), ["shop-db-r1-1@a", "shop-web-r3-1@a"]);
+    assert!(!plan.is_up_to_date());
+    let again = paper.deploy(&json!({ "db": database("v1"), "web": routed("v3", 1) }));
+    assert!(again.is_up_to_date());
+    assert_eq!(lines(&again)[0], "shop: release 3 is up to date, nothing to do");
+}
+
+#[test]
+fn a_removed_service_goes_last_but_first_when_it_may_hold_what_others_want() {
+    let mut paper = paper(&["a"]);
+    let mut proxy = routed("v1", 1);
+    proxy["container_name"] = json!("proxy");
+    paper.deploy(&json!({ "old": { "image": "o" }, "proxy": proxy }));
+    let plan = paper.deploy(&json!({ "new": routed("n", 1) }));
+    assert_eq!(ids(&plan.rollout.stages.cleared), ["shop-old-r1-1@a"]);
+    assert_eq!(ids(&plan.rollout.stages.switched), ["shop-new-r2-1@a", "shop-old-r1-1@a"]);
+    assert_eq!(lines(&plan)[1..], ["+ new: new, on a", "- old: removed from a", "- proxy: removed from a"]);
+}
+
+#[test]
+fn scaling_adds_beside_and_drains_only_what_goes() {
+    let services = json!({ "web": routed("v1", 3) });
+    let mut paper = paper(&["a", "b", "c"]);
+    paper.deploy(&services);
+    let more = paper.scale(&services, "web", 5);
+    assert_eq!(ids(&more.rollout.stages.after)[3..], ["shop-web-r1-4@a", "shop-web-r1-5@b"]);
+    assert_eq!(more.rollout.leaving, []);
+    let fewer = paper.scale(&services, "web", 2);
+    let leaving: Vec<(&str, bool)> =
+        fewer.rollout.leaving.iter().map(|one| (one.id.as_str(), one.shares_release)).collect();
+    assert_eq!(leaving, [("shop-web-r1-3", true), ("shop-web-r1-4", true), ("shop-web-r1-5", true)]);
+    assert_eq!(lines(&fewer)[1], "~ web: 2 instances stay, those on a, b, c go");
+    let none = paper.scale(&services, "web", 0);
+    assert_eq!(routes(&none.rollout.stages.after), [1], "the route stays and answers that nobody is there");
+}
+
+#[test]
+fn data_is_never_scaled_to_nothing() {
+    let services = json!({ "db": database("v1") });
+    let mut paper = paper(&["a"]);
+    paper.deploy(&services);
+    paper.scales.insert(name("db"), 0);
+    let error = paper.plan_as(&services, 1, true).unwrap_err().to_string();
+    assert!(error.starts_with("`db` keeps data on a, so it can't be scaled to 0\n  hint: "), "{error}");
+}
+
+#[test]
+fn rolling_back_makes_the_old_instances_again_with_their_number() {
+    let (v1, v2) = (json!({ "web": routed("v1", 1) }), json!({ "web": routed("v2", 1) }));
+    let mut paper = paper(&["a", "b"]);
+    paper.deploy(&v1);
+    paper.deploy(&v2);
+    let back = paper.plan_as(&v1, 1, false).unwrap();
+    assert_eq!(ids(&back.rollout.stages.after), ["shop-web-r1-1@a"]);
+    assert_eq!((back.previous, back.release), (Some(2), 1));
+}
+
+#[test]
+fn a_drained_host_is_left_with_new_slots_of_the_same_release() {
+    let services = json!({ "web": routed("v1", 2) });
+    let mut paper = paper(&["a", "b", "c"]);
+    paper.deploy(&services);
+    paper.hosts[0].draining = true;
+    let plan = paper.plan_as(&services, 1, true).unwrap();
+    assert_eq!(ids(&plan.rollout.stages.started), ["shop-web-r1-1@a", "shop-web-r1-2@b", "shop-web-r1-3@c"]);
+    assert_eq!(ids(&plan.rollout.stages.after), ["shop-web-r1-2@b", "shop-web-r1-3@c"]);
+    assert_eq!(lines(&plan)[1], "~ web: moved from a to c, 1 instance stay");
+}
+
+#[test]
+fn a_host_that_was_removed_is_named_in_no_stage() {
+    let services = json!({ "web": routed("v1", 2) });
+    let mut paper = paper(&["a", "b"]);
+    paper.deploy(&services);
+    paper.hosts.remove(0);
+    let plan = paper.plan_as(&services, 2, false).unwrap();
+    let stages = &plan.rollout.stages;
+    for stage in [&stages.before, &stages.started, &stages.switched, &stages.after] {
+        assert!(ids(stage).iter().all(|id| id.ends_with("@b")), "{stage:?}");
+    }
+}
+
+#[test]
+fn says_which_settings_changed() {
+    let mut paper = paper(&["a"]);
+    let web = |environment: Value, user: &str| json!({ "web": { "image": "v1", "environment": environment, "user": user } });
+    paper.deploy(&web(json!({ "A": "1", "B": "1", "C": "1" }), "root"));
+    let plan = paper.deploy(&web(json!({ "A": "1", "B": "2", "D": "1" }), "www"));
+    assert_eq!(plan.services[0].changes, ["environment B", "environment C", "environment D", "user"]);
+}
+
+#[test]
+fn asking_for_blue_green_where_it_is_impossible_is_answered() {
+    let mut db = database("v1");
+    db["x_wharf"] = json!({ "rollout": { "strategy": "blue-green", "drain": "5s" } });
+    let plan = paper(&["a"]).deploy(&json!({ "db": db }));
+    assert_eq!(
+        plan.warnings,
+        ["db: not blue-green as the file asks, because it writes the volume `shop_data`"]
+    );
+}
+
+fn any_service() -> impl Strategy<Value = Value> {
+    (0..3u8, 0..4u32, any::<bool>(), any::<bool>(), 0..4u8).prop_map(
+        |(image, replicas, route, recreate, link)| {
+            let mut service =
+                if route { routed("x", replicas) } else { json!({ "deploy": { "replicas": replicas } }) };
+            service["image"] = json!(format!("v{image}"));
+            if recreate && !route {
+                service["x_wharf"] = json!({ "rollout": { "strategy": "recreate", "drain": "1s" } });
+            }
+            if link == 0 {
+                service["depends_on"] =
+                    json!({ "s0": { "condition": "service_started", "required": false } });
+            }
+            service
+        },
+    )
+}
+
+fn any_services() -> impl Strategy<Value = Value> {
+    proptest::collection::vec(any_service(), 1..4).prop_map(|all| {
+        let service = |(index, mut service): (usize, Value)| {
+            if let Some(route) = service.pointer_mut("/x_wharf/route/path") {
+                *route = json!(format!("/{index}"));
+            }
+            (format!("s{index}"), service)
+        };
+        Value::Object(all.into_iter().enumerate().map(service).collect())
+    })
+}
+
+proptest! {
+    #[test]
+    fn plans_keep_their_promises(
+        history in proptest::collection::vec(any_services(), 1..5),
+        coloured in any::<bool>(),
+    ) {
+        let mut paper = if coloured { paper(&["a:green", "b:green", "c:blue", "d:blue"]) } else { paper(&["a", "b", "c"]) };
+        for services in &history {
+            let before = paper.current.clone();
+            let plan = paper.deploy(services);
+            let stages = &plan.rollout.stages;
+            prop_assert_eq!(&stages.before, &before);
+            for stage in [&stages.before, &stages.cleared, &stages.started, &stages.switched, &stages.after] {
+                let Some(stage) = stage else { continue };
+                let unique: BTreeSet<&String> = stage.instances.iter().map(|one| &one.id).collect();
+                prop_assert_eq!(unique.len(), stage.instances.len());
+            }
+            let (started, after) = (stages.started.as_ref().unwrap(), stages.after.as_ref().unwrap());
+            let stops_first: BTreeSet<&String> = plan.rollout.stopped_first.iter().map(|one| &one.id).collect();
+            let old = before.iter().flat_map(|before| &before.instances);
+            for instance in old.filter(|one| !stops_first.contains(&one.id)) {
+                prop_assert!(started.instances.contains(instance) || !plan.services.is_empty());
+                prop_assert!(started.instances.iter().any(|one| one.id == instance.id));
+            }
+            for instance in &after.instances {
+                prop_assert!(started.instances.iter().any(|one| one.id == instance.id));
+            }
+            for route in &after.routes {
+                let of_service: Vec<u32> =
+                    after.instances.iter().filter(|one| one.service == route.service).map(|one| one.release).collect();
+                prop_assert!(of_service.iter().all(|release| *release == route.release), "{route:?} {of_service:?}");
+            }
+            let again = paper.plan_as(services, paper.release + 1, false).unwrap();
+            prop_assert!(again.is_up_to_date(), "{:?}", lines(&again));
+            prop_assert!(again.rollout.coming.is_empty() && again.rollout.leaving.is_empty());
+        }
+    }
+}
