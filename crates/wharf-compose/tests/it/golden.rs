@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use wharf_compose::project::Project;
 use wharf_compose::{Diagnostic, Options, ReadError, SourceFile, dotenv, load};
+use wharf_test_support::expect_file;
 
 pub(crate) fn directories() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata");
@@ -33,7 +34,7 @@ fn every_project_in_testdata_comes_out_as_expected() {
     let directories = directories();
     assert!(directories.len() >= 12, "testdata is missing");
     for directory in directories {
-        expect_file(&directory.join("expected"), &outcome(&directory));
+        expect_file(directory.join("expected"), &outcome(&directory));
     }
 }
 
@@ -94,23 +95,5 @@ fn prune(value: &mut Value, keep_keys: bool) -> bool {
             !map.is_empty()
         }
         Value::Bool(true) | Value::Number(_) | Value::String(_) => true,
-    }
-}
-
-fn expect_file(path: &Path, actual: &str) {
-    if std::env::var_os("UPDATE_EXPECT").is_some_and(|value| value == "1") {
-        fs::write(path, actual).unwrap();
-        return;
-    }
-    let expected = fs::read_to_string(path).unwrap_or_default();
-    if expected != actual {
-        let line = expected.lines().zip(actual.lines()).take_while(|(left, right)| left == right).count();
-        panic!(
-            "{}:{} differs\n expected: {}\n   actual: {}\n hint: UPDATE_EXPECT=1 rewrites it",
-            path.display(),
-            line + 1,
-            expected.lines().nth(line).unwrap_or("(end)"),
-            actual.lines().nth(line).unwrap_or("(end)"),
-        );
     }
 }
