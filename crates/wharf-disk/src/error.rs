@@ -20,7 +20,7 @@ pub enum Error {
     },
     /// Another process has the data directory.
     #[error(
-        "{path} is in use by process {}; hint: stop that process or choose another directory with --data",
+        "{path} is in use by process {}\n  hint: stop that process or choose another directory with --data",
         .pid.map_or_else(|| "?".to_owned(), |pid| pid.to_string())
     )]
     Locked {
@@ -31,7 +31,7 @@ pub enum Error {
     },
     /// The files have a layout that this build can't read.
     #[error(
-        "{path} has format {found}, this build reads up to {known}; hint: use the version that wrote it, or a newer one"
+        "{path} has format {found}, this build reads up to {known}\n  hint: use the version that wrote it, or a newer one"
     )]
     Format {
         /// The version file.
@@ -43,7 +43,7 @@ pub enum Error {
     },
     /// An fsync failed earlier; what was written since may be lost, so nothing more is accepted.
     #[error(
-        "{path} refuses writes since an fsync failed: {reason}; hint: check the disk, then start the process again"
+        "{path} refuses writes since an fsync failed: {reason}\n  hint: check the disk, then start the process again"
     )]
     Refused {
         /// The store.
@@ -52,7 +52,9 @@ pub enum Error {
         reason: String,
     },
     /// Fewer bytes are free than the limit asks to keep.
-    #[error("{path} has {free} bytes free and keeps {keep} in reserve; hint: free space or lower the limit")]
+    #[error(
+        "{path} has {free} bytes free and keeps {keep} in reserve\n  hint: free space or lower the limit"
+    )]
     DiskFull {
         /// The store.
         path: PathBuf,

@@ -7,7 +7,7 @@ use std::time::UNIX_EPOCH;
 
 use wharf_base::Digest;
 
-use super::Entry;
+use super::{Entry, Shard};
 use crate::{Error, atomic};
 
 /// Prefix of files that are put whole; they belong to nobody after a restart.
@@ -79,20 +79,15 @@ impl Layout {
         list().map_err(Error::io("list", &self.uploads))
     }
 
-    /// Every file in `blobs/` whose name is a digest; others are left alone.
-    pub(super) fn list(&self) -> Result<Vec<Entry>, Error> {
-        let mut entries = Vec::new();
-        for algorithm in ["sha256", "sha512"] {
-            for first in 0..=255u8 {
-                let directory = self.blobs.join(algorithm).join(format!("{first:02x}"));
-                list_one(algorithm, &directory, &mut entries).map_err(Error::io("list", &directory))?;
-            }
-        }
-        Ok(entries)
+    /// Every file of one shard whose name is a digest; others are left alone.
+    pub(super) fn list(&self, shard: Shard) -> Result<Vec<Entry>, Error> {
+        let directory = self.blobs.join(shard.algorithm).join(format!("{:02x}", shard.first));
+        list(shard.algorithm, &directory).map_err(Error::io("list", &directory))
     }
 }
 
-fn list_one(algorithm: &str, directory: &Path, entries: &mut Vec<Entry>) -> io::Result<()> {
+fn list(algorithm: &str, directory: &Path) -> io::Result<Vec<Entry>> {
+    let mut entries = Vec::new();
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         let name = format!("{algorithm}:{}", entry.file_name().to_string_lossy());
@@ -105,7 +100,7 @@ fn list_one(algorithm: &str, directory: &Path, entries: &mut Vec<Entry>) -> io::
         };
         entries.push(Entry { digest, size: metadata.len(), modified_ms: modified_ms(&metadata) });
     }
-    Ok(())
+    Ok(entries)
 }
 
 /// Milliseconds since 1970 of the last write; 0 when the file system doesn't tell.

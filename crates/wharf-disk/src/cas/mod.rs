@@ -70,6 +70,21 @@ pub struct Stats {
     pub refuses_writes: Option<String>,
 }
 
+/// One of the 512 directories of blobs, so that a walk over millions of them holds few in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard {
+    algorithm: &'static str,
+    first: u8,
+}
+
+impl Shard {
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Shard> + Send {
+        let of = |algorithm| (0..=255u8).map(move |first| Shard { algorithm, first });
+        of("sha256").chain(of("sha512"))
+    }
+}
+
 /// A file of the store, as [`Store::list`] tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -162,10 +177,10 @@ impl Store {
         .await
     }
 
-    /// Every blob, in no order. Walks the disk: for maintenance.
-    pub async fn list(&self) -> Result<Vec<Entry>, Error> {
+    /// Every blob of one shard, in no order. For maintenance, which goes through all [`Shard`]s.
+    pub async fn list(&self, shard: Shard) -> Result<Vec<Entry>, Error> {
         let inner = Arc::clone(&self.inner);
-        atomic::blocking(move || inner.layout.list()).await
+        atomic::blocking(move || inner.layout.list(shard)).await
     }
 
     /// Opens an upload session. `scope` is who may continue it (a repository); it hashes with `algorithm` while

@@ -40,7 +40,7 @@ pub(super) struct Shared {
 
 /// What a writer owns while it writes.
 pub(super) struct State {
-    /// Opened by the first writer after a restart.
+    /// Open while there is a writer.
     pub(super) file: Option<File>,
     pub(super) size: u64,
     /// Hash of the first `size` bytes; `None` after a restart, when the file must be read again.
@@ -76,17 +76,11 @@ impl Session {
             }
             sessions.insert(name.clone(), Arc::clone(&shared));
         }
-        let created = OpenOptions::new().read(true).append(true).create_new(true).open(&path);
-        match created {
-            Ok(file) => {
-                shared.state.try_lock().expect("nobody else knows it yet").file = Some(file);
-                Ok(Session { inner, shared, id })
-            }
-            Err(source) => {
-                inner.forget(&name);
-                Err(inner.counted(Error::io("create", &path)(source)))
-            }
+        if let Err(source) = File::create_new(&path) {
+            inner.forget(&name);
+            return Err(inner.counted(Error::io("create", &path)(source)));
         }
+        Ok(Session { inner, shared, id })
     }
 
     pub(super) fn find(inner: &Arc<Inner>, scope: &str, id: &str) -> Result<Session, Error> {

@@ -67,7 +67,10 @@ impl Writer {
     /// Waits until everything is in the file, and returns the size of the session.
     pub async fn finish(mut self) -> Result<u64, Error> {
         self.flush().await?;
-        Ok(self.settle().await?.size)
+        let mut state = self.settle().await?;
+        // Sessions may rest for hours; a thousand of them must not hold a thousand descriptors.
+        state.file = None;
+        Ok(state.size)
     }
 
     /// Takes everything back that this writer has appended.
