@@ -3,8 +3,8 @@
 //! The short form is `[[IP:][HOST[-HOST]]:]CONTAINER[-CONTAINER][/PROTOCOL]`. Ranges are expanded, so the project
 //! holds single ports. Source: compose-spec `05-services.md`, `ports`; go-connections `nat.ParsePortSpec`.
 
+use core::net::IpAddr;
 use std::collections::{HashMap, HashSet};
-use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use crate::diagnostic::{Kind, Problem};
