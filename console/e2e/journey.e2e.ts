@@ -1,0 +1,162 @@
+// The main journey: log in, look at every place in both themes, scale an application and watch the deploy, log out.
+//
+// It needs a server with at least one application that has a healthy container (WHARF_APP names it; else the first one).
+import type { Browser, BrowserContext, Page } from "playwright-core";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { axe, launch, logIn, openContext, setTheme, shoot, token, url } from "./browser";
+
+let browser: Browser;
+let context: BrowserContext;
+let page: Page;
+let complaints: string[];
+
+beforeAll(async () => {
+  browser = await launch();
+  ({ context, page, complaints } = await openContext(browser));
+});
+
+afterAll(async () => {
+  await browser?.close();
+});
+
+/** Asks the API with the page's own session. */
+function api<T>(path: string): Promise<T> {
+  return page.evaluate(async (where) => (await fetch(`/api/v1${where}`)).json(), path) as Promise<T>;
+}
+
+async function appName(): Promise<string> {
+  const named = process.env["WHARF_APP"];
+  if (named) return named;
+  const { apps } = await api<{ apps: { name: string }[] }>("/apps");
+  const first = apps[0]?.name;
+  if (!first) throw new Error("no application is deployed\n  hint: wharf deploy examples/shop");
+  return first;
+}
+
+test("the page has a policy without inline scripts, and a wrong token is refused in words", async () => {
+  const response = await page.goto(url("/"));
+  const policy = response?.headers()["content-security-policy"] ?? "";
+  expect(policy).toContain("script-src 'self'");
+  expect(policy).not.toContain("unsafe");
+  await page.getByLabel("Token", { exact: true }).fill("wharf_000000000000_wrong");
+  await page.getByRole("button", { name: "Log in" }).click();
+  if (process.env["WHARF_FIXTURE"] !== "1") await page.getByRole("alert").getByText("not valid").waitFor();
+  await page.context().clearCookies();
+  await page.goto(url("/"));
+  await page.getByLabel("Token", { exact: true }).waitFor();
+  for (const scheme of ["light", "dark"] as const) {
+    await page.emulateMedia({ colorScheme: scheme });
+    expect(await axe(page)).toEqual([]);
+    await shoot(page, `login-${scheme}`);
+  }
+  await page.emulateMedia({ colorScheme: "light" });
+  complaints.length = 0;
+});
+
+test("a token logs in, and the cookie is out of reach of scripts", async () => {
+  await logIn(page);
+  expect(await page.evaluate(() => document.cookie)).not.toContain("wharf_session");
+  const cookie = (await context.cookies()).find(({ name }) => name === "wharf_session");
+  expect(cookie).toMatchObject({ httpOnly: true, sameSite: "Strict", path: "/" });
+  expect(cookie?.value).not.toContain(token());
+});
+
+test("a scale from the page is watched to its end, live", async () => {
+  const app = await appName();
+  await page.goto(url(`/apps/${app}`));
+  await page.getByRole("heading", { level: 1, name: app }).waitFor();
+  await page.getByRole("button", { name: /^Scale / }).first().click();
+  const field = page.getByRole("spinbutton", { name: "Replicas" });
+  const before = Number(await field.inputValue());
+  const wanted = before + 1;
+  await field.fill(String(wanted));
+  await page.getByRole("button", { name: new RegExp(`^Run ${wanted} of`) }).click();
+  await page.waitForURL(/\/deploys\/\d+/);
+  await page.getByRole("heading", { name: "Steps" }).waitFor();
+  // A step appears without a reload, and the verdict comes by itself.
+  await page.locator(".steps li").first().waitFor();
+  await page.locator("#verdict.ok").waitFor({ timeout: 90_000 });
+  expect(await page.locator(".steps li .status.ok").count()).toBeGreaterThan(0);
+  expect(await page.locator(".steps li .status.info").count()).toBe(0);
+  const { instances } = await api<{ instances: { app: string; state: { state: string } }[] }>("/instances");
+  expect(instances.filter((line) => line.app === app && line.state.state === "healthy").length).toBeGreaterThanOrEqual(wanted);
+  // Back to what it was.
+  await page.goto(url(`/apps/${app}`));
+  await page.getByRole("button", { name: /^Scale / }).first().click();
+  await page.getByRole("spinbutton", { name: "Replicas" }).fill(String(before));
+  await page.getByRole("button", { name: new RegExp(`^Run ${before} of`) }).click();
+  await page.waitForURL(/\/deploys\/\d+/);
+  await page.locator("#verdict.ok").waitFor({ timeout: 90_000 });
+});
+
+test("every place is without findings of axe in both themes", async () => {
+  const app = await appName();
+  const { deploys } = await api<{ deploys: { id: number }[] }>("/deploys?limit=1");
+  const places: [name: string, path: string][] = [
+    ["overview", "/"],
+    ["applications", "/apps"],
+    ["application", `/apps/${app}`],
+    ["deploys", "/deploys"],
+    ["deploy", `/deploys/${deploys[0]?.id}`],
+    ["hosts", "/hosts"],
+    ["images", "/images"],
+    ["traffic", "/traffic"],
+    ["not-found", "/no-such-place"],
+  ];
+  const found: string[] = [];
+  for (const theme of ["light", "dark"] as const) {
+    await page.goto(url("/"));
+    await setTheme(page, theme);
+    for (const [name, path] of places) {
+      await page.goto(url(path));
+      await page.locator("main h1").first().waitFor({ state: "attached" });
+      await page.locator(".skeleton").waitFor({ state: "detached" });
+      expect(await page.evaluate(() => document.documentElement.dataset["theme"]), "the theme is remembered").toBe(theme);
+      for (const line of await axe(page)) found.push(`${name} ${theme}: ${line}`);
+      await shoot(page, `${name}-${theme}`);
+    }
+  }
+  expect(found).toEqual([]);
+});
+
+test("charts fill while the page is open", async () => {
+  await page.goto(url("/?range=2m"));
+  await page.locator(".plot canvas").first().waitFor();
+  // The legend has a figure once the balancer has reported traffic; without any it says so.
+  await page.locator(".legend td, .legend-none").first().waitFor();
+  await page.waitForTimeout(5_000); // This is the passing of time itself: five more points.
+  await shoot(page, "overview-5s");
+});
+
+test("keys work and the URL holds the view", async () => {
+  await page.goto(url("/"));
+  await page.getByRole("navigation", { name: "Places" }).waitFor();
+  await page.keyboard.press("?");
+  await page.getByRole("heading", { name: "Keys" }).waitFor();
+  expect(await axe(page)).toEqual([]);
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("/");
+  expect(await page.evaluate(() => document.activeElement?.id)).toBe("search");
+  await page.keyboard.type("hosts");
+  await page.getByRole("option", { name: /^Hosts/ }).waitFor();
+  expect(await axe(page)).toEqual([]);
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/\/hosts/);
+  await page.getByLabel("Time").selectOption("15m");
+  expect(page.url()).toContain("range=15m");
+  await page.getByRole("link", { name: "Deploys" }).click();
+  await page.waitForURL(/\/deploys\?range=15m/);
+  await page.goBack();
+  await page.waitForURL(/\/hosts/);
+});
+
+test("the log-out ends the session on the server", async () => {
+  await page.getByRole("button", { name: /Log out/ }).click();
+  await page.getByLabel("Token", { exact: true }).waitFor();
+  const status = await page.evaluate(async () => (await fetch("/api/v1/session")).status);
+  expect(status).toBe(401);
+});
+
+test("nothing went wrong on the way", () => {
+  expect(complaints).toEqual([]);
+});

@@ -1,0 +1,193 @@
+// What the control API answers, as TypeScript. One type per record of crates/wharf-model and of the parts' `routes`;
+// names and fields are theirs, so that a search finds both sides. Times are Unix milliseconds.
+
+export type Role = "viewer" | "deployer" | "admin";
+
+export interface Session {
+  name: string;
+  role: Role;
+}
+
+export type ErrorCode =
+  | "invalid_argument"
+  | "unauthenticated"
+  | "permission_denied"
+  | "not_found"
+  | "already_exists"
+  | "conflict"
+  | "too_large"
+  | "resource_exhausted"
+  | "unavailable"
+  | "deadline_exceeded"
+  | "cancelled"
+  | "unsupported"
+  | "internal";
+
+export interface ApiErrorBody {
+  error: { code: ErrorCode; message: string; hint?: string };
+}
+
+export type Liveness = "never" | "up" | "lost";
+
+export interface HostView {
+  name: string;
+  labels: Record<string, string>;
+  liveness: Liveness;
+  draining: boolean;
+  last_seen: number;
+  address: string | null;
+  engine_version: string | null;
+  agent_version: string | null;
+  cpus: number | null;
+  memory_bytes: number | null;
+  generation: number;
+  instances_desired: number;
+  instances_healthy: number;
+}
+
+/** `InstanceState` is `{state: "healthy"}`, `{state: "failed", reason}`, `{state: "exited", code}`. */
+export interface InstanceState {
+  state: "waiting" | "pulling" | "starting" | "healthy" | "unhealthy" | "stopping" | "exited" | "failed";
+  reason?: string;
+  code?: number;
+}
+
+export interface InstanceLine {
+  host: string;
+  host_liveness?: Liveness;
+  id: string;
+  app: string;
+  service: string;
+  release: number;
+  slot: number;
+  state: InstanceState;
+  address: string | null;
+  container_id: string | null;
+  since: number;
+  restarts: number;
+  log_tail: string[];
+}
+
+export interface ReleaseTraffic {
+  app: string;
+  service: string;
+  release: number;
+  requests: number;
+  errors: number;
+  client_aborts: number;
+  in_flight: number;
+  bytes_out: number;
+  rate: number;
+  error_rate: number;
+  p50_ms: number | null;
+  p99_ms: number | null;
+  is_active: boolean;
+}
+
+export interface BalancerView {
+  name: string;
+  table_version: number;
+  generation: number;
+  traffic: ReleaseTraffic[];
+  draining?: Record<string, number>;
+}
+
+export interface TrafficView {
+  balancers: BalancerView[];
+}
+
+export interface Target {
+  id: string;
+  address: string;
+  host: string;
+  state: "active" | "draining" | "lost";
+}
+
+export interface Route {
+  app: string;
+  service: string;
+  release: number;
+  host: string | null;
+  path: string;
+  balance: "round_robin" | "least_conn";
+  timeout_ms: number | null;
+  targets: Target[];
+}
+
+export interface Table {
+  version: number;
+  generation: number;
+  routes: Route[];
+}
+
+export type DeployState = "running" | "succeeded" | "failed";
+
+export interface DeployStep {
+  step: string;
+  detail: string;
+  ended: boolean;
+  millis: number;
+}
+
+export interface DeployView {
+  id: number;
+  app: string;
+  release: number;
+  what: string;
+  by: string;
+  state: DeployState;
+  steps: DeployStep[];
+  error: string | null;
+  log_tail: string[];
+  started: number;
+  ended: number | null;
+}
+
+export type Event =
+  | { kind: "server_started"; version: string }
+  | { kind: "host_joined"; host: string }
+  | { kind: "host_up"; host: string }
+  | { kind: "host_lost"; host: string }
+  | { kind: "host_drain"; host: string; draining: boolean; by: string }
+  | { kind: "host_removed"; host: string; by: string }
+  | { kind: "generation_made"; generation: number; author: string; reason: string }
+  | { kind: "deploy_started"; deploy: number; app: string; release: number; what: string; by: string }
+  | ({ kind: "deploy_step"; deploy: number; app: string; release: number } & DeployStep)
+  | { kind: "deploy_output"; deploy: number; line: string }
+  | { kind: "switched"; app: string; release: number; previous: number | null }
+  | { kind: "deploy_succeeded"; deploy: number; app: string; release: number; millis: number }
+  | { kind: "deploy_failed"; deploy: number; app: string; release: number; reason: string; log_tail: string[] }
+  | { kind: "instance_changed"; host: string; instance: string; state: string; detail: string }
+  | { kind: "logged_in"; who: string }
+  | { kind: "warning"; part: string; message: string };
+
+export interface EventRecord {
+  id: number;
+  at: number;
+  event: Event;
+}
+
+/** An application as `/apps` lists it. Replicas, hosts and routes come from `/instances` and `/routes`. */
+export interface AppView {
+  name: string;
+  release: number | null;
+}
+
+export interface ReleaseView {
+  release: number;
+  created: number;
+  by?: string;
+  /** Reference by digest of each service's image. */
+  images?: Record<string, string>;
+}
+
+export interface Repository {
+  name: string;
+  tags: string[];
+}
+
+export interface JoinTokenMade {
+  token: string;
+  expires: number;
+  command: string;
+}

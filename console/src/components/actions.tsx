@@ -1,0 +1,85 @@
+// What can be done to an application: each names what it does and the command that does the same.
+import { useState } from "preact/hooks";
+import { post } from "../api/client";
+import { session } from "../live/store";
+import { shellWord } from "../format";
+import { notice } from "../live/store";
+import { go, href } from "../router";
+import { Ask } from "./dialog";
+
+export function mayChange(): boolean {
+  return session.value?.role === "deployer" || session.value?.role === "admin";
+}
+
+/** What a change of an application answers: the deploy that carries it out. */
+interface Started {
+  deploy?: number;
+  id?: number;
+}
+
+async function start(path: string, body: unknown): Promise<void> {
+  const answer = await post<Started | undefined>(path, body);
+  notice();
+  const id = answer?.deploy ?? answer?.id;
+  if (id !== undefined) go(href(`/deploys/${id}`));
+}
+
+/** Goes back to an older release. `serves` is the one that serves now. */
+export function RollBack({ app, release, serves, running }: { app: string; release: number; serves: number | null; running: number }) {
+  const [isAsking, setAsking] = useState(false);
+  if (!mayChange()) return null;
+  const label = `Roll back ${app} to release ${release}`;
+  return (
+    <>
+      <button type="button" onClick={() => setAsking(true)}>{label}</button>
+      {isAsking
+        ? (
+          <Ask
+            title={`${label}?`} act={`Roll back to release ${release}`} isDangerous
+            command={`wharf rollback ${shellWord(app)} ${release}`}
+            onAct={() => start(`/apps/${encodeURIComponent(app)}/rollback`, { release })}
+            onClose={() => setAsking(false)}
+          >
+            <p>
+              Release {release} is started beside {serves === null ? "what runs" : `release ${serves}`}
+              {running > 0 ? ` (${running} ${running === 1 ? "container runs" : "containers run"} it)` : ""}, must be healthy, and then gets
+              the requests. Requests in flight finish where they are.
+            </p>
+          </Ask>
+        )
+        : null}
+    </>
+  );
+}
+
+/** Changes the number of replicas of one service. */
+export function Scale({ app, service, replicas }: { app: string; service: string; replicas: number }) {
+  const [isAsking, setAsking] = useState(false);
+  const [wanted, setWanted] = useState(replicas);
+  if (!mayChange()) return null;
+  return (
+    <>
+      <button type="button" onClick={() => { setWanted(replicas); setAsking(true); }} aria-label={`Scale ${service}`}>Scale</button>
+      {isAsking
+        ? (
+          <Ask
+            title={`Scale ${service} of ${app}`} act={`Run ${wanted} of ${service}`}
+            command={`wharf scale --app ${shellWord(app)} ${shellWord(service)}=${wanted}`}
+            onAct={() => start(`/apps/${encodeURIComponent(app)}/scale`, { services: { [service]: wanted } })}
+            onClose={() => setAsking(false)}
+          >
+            <p>
+              <label for="replicas">Replicas</label>{" "}
+              <input
+                id="replicas" type="number" min={0} max={1_000} required value={wanted}
+                onInput={(event) => setWanted(event.currentTarget.valueAsNumber || 0)}
+              />{" "}
+              <span class="soft">now {replicas}</span>
+            </p>
+            {wanted === 0 ? <p class="status warn">Nobody answers the requests to {service} then.</p> : null}
+          </Ask>
+        )
+        : null}
+    </>
+  );
+}

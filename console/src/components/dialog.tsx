@@ -1,0 +1,52 @@
+// Asks before something is done: names the thing, what uses it, and the command that does the same.
+import type { ComponentChildren } from "preact";
+import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { Command } from "./command";
+import { Failure } from "./notice";
+
+export interface Question {
+  title: string;
+  children: ComponentChildren;
+  /** What the button says: the act, never "OK". */
+  act: string;
+  isDangerous?: boolean;
+  command?: string;
+  onAct: () => Promise<void>;
+  onClose: () => void;
+}
+
+export function Ask({ title, children, act, isDangerous, command, onAct, onClose }: Question) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const [isBusy, setBusy] = useState(false);
+  const [error, setError] = useState<unknown>(null);
+  const titleId = useId();
+  useEffect(() => {
+    dialog.current?.showModal();
+  }, []);
+  const submit = async (event: Event) => {
+    event.preventDefault();
+    setBusy(true);
+    setError(null);
+    try {
+      await onAct();
+      onClose();
+    } catch (failure) {
+      setError(failure);
+      setBusy(false);
+    }
+  };
+  return (
+    <dialog ref={dialog} aria-labelledby={titleId} onClose={onClose}>
+      <form onSubmit={submit}>
+        <h2 id={titleId}>{title}</h2>
+        {children}
+        {command ? <p class="same"><span class="soft">The same as a command</span><Command line={command} /></p> : null}
+        {error ? <Failure error={error} /> : null}
+        <div class="buttons">
+          <button type="button" onClick={onClose}>Cancel</button>
+          <button type="submit" class={isDangerous ? "danger" : "primary"} disabled={isBusy}>{act}</button>
+        </div>
+      </form>
+    </dialog>
+  );
+}

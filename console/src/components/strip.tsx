@@ -1,0 +1,45 @@
+// The change strip: what changed, on the time axis of everything below it.
+import { clock, utc } from "../format";
+import { range } from "../live/range";
+import { events, scope } from "../live/store";
+import { href } from "../router";
+import { type Mark, marks } from "../words/events";
+import { Icon } from "./icon";
+
+/** Marks nearer than this share of the strip are drawn as one. */
+const NEAR = 0.012;
+
+export function Strip() {
+  const { from, to } = range.value;
+  const groups = group(marks(events.value, from * 1000, to * 1000, scope.value), from * 1000, to * 1000);
+  return (
+    <div class="strip" role="group" aria-label="Changes in this time">
+      <span class="strip-edge" title={utc(from * 1000)}>{clock(from * 1000)}</span>
+      <div class="strip-line">
+        {groups.map(({ at, marks: together }) => {
+          const worst = together.find((mark) => mark.tone === "bad") ?? together.find((mark) => mark.tone === "warn") ?? together.at(-1);
+          if (!worst) return null;
+          const title = together.map((mark) => `${clock(mark.at)} ${mark.text}`).join("\n");
+          const place = { left: `${at * 100}%` };
+          const content = <><Icon name={worst.tone} /><span class="visually-hidden">{title}</span></>;
+          return worst.href === null
+            ? <span key={worst.id} class={`mark ${worst.tone}`} style={place} title={title}>{content}</span>
+            : <a key={worst.id} class={`mark ${worst.tone}`} style={place} title={title} href={href(worst.href)}>{content}</a>;
+        })}
+        {groups.length === 0 ? <span class="strip-none">nothing changed in this time</span> : null}
+      </div>
+      <span class="strip-edge" title={utc(to * 1000)}>{range.value.isLive ? "now" : clock(to * 1000)}</span>
+    </div>
+  );
+}
+
+export function group(all: readonly Mark[], from: number, to: number): { at: number; marks: Mark[] }[] {
+  const groups: { at: number; marks: Mark[] }[] = [];
+  for (const mark of all) {
+    const at = (mark.at - from) / (to - from);
+    const last = groups.at(-1);
+    if (last && at - last.at < NEAR) last.marks.push(mark);
+    else groups.push({ at, marks: [mark] });
+  }
+  return groups;
+}

@@ -1,0 +1,107 @@
+// Events in words, with the mark that stands for them on a time axis. Pure.
+import type { Event, EventRecord } from "../api/types";
+import { duration } from "../format";
+
+export type Tone = "ok" | "warn" | "bad" | "info" | "calm";
+
+export interface Told {
+  tone: Tone;
+  text: string;
+  /** Where to read more. */
+  href: string | null;
+  /** Shown on the change strip and through charts. */
+  isChange: boolean;
+  app: string | null;
+}
+
+const deployPath = (id: number): string => `/deploys/${id}`;
+const hostPath = (name: string): string => `/hosts?host=${encodeURIComponent(name)}`;
+
+export function tell(event: Event): Told {
+  const told = (tone: Tone, text: string, rest: Partial<Told> = {}): Told => ({
+    tone, text, href: null, isChange: false, app: null, ...rest,
+  });
+  switch (event.kind) {
+    case "server_started":
+      return told("info", `Wharf ${event.version} started`, { isChange: true });
+    case "host_joined":
+      return told("info", `Host ${event.host} joined`, { isChange: true, href: hostPath(event.host) });
+    case "host_up":
+      return told("ok", `Host ${event.host} is connected`, { isChange: true, href: hostPath(event.host) });
+    case "host_lost":
+      return told("bad", `Host ${event.host} was lost`, { isChange: true, href: hostPath(event.host) });
+    case "host_drain": {
+      const text = event.draining ? `${event.by} drains host ${event.host}` : `${event.by} takes host ${event.host} back`;
+      return told("info", text, { isChange: true, href: hostPath(event.host) });
+    }
+    case "host_removed":
+      return told("info", `${event.by} removed host ${event.host}`, { isChange: true });
+    case "generation_made":
+      return told("calm", `Generation ${event.generation}: ${event.reason}`);
+    case "deploy_started":
+      return told("info", `${event.by} started: ${what(event.what, event.app, event.release)}`, {
+        isChange: true, href: deployPath(event.deploy), app: event.app,
+      });
+    case "deploy_step": {
+      const time = event.ended ? ` (${duration(event.millis)})` : "";
+      const detail = event.detail === "" ? "" : `: ${event.detail}`;
+      return told("calm", `${event.app} release ${event.release}, ${event.step}${detail}${time}`, {
+        href: deployPath(event.deploy), app: event.app,
+      });
+    }
+    case "deploy_output":
+      return told("calm", event.line, { href: deployPath(event.deploy) });
+    case "switched": {
+      const before = event.previous === null ? "" : `, before it went to release ${event.previous}`;
+      return told("ok", `Traffic of ${event.app} goes to release ${event.release}${before}`, { isChange: true, app: event.app });
+    }
+    case "deploy_succeeded":
+      return told("ok", `${event.app} release ${event.release} serves, after ${duration(event.millis)}`, {
+        isChange: true, href: deployPath(event.deploy), app: event.app,
+      });
+    case "deploy_failed":
+      return told("bad", `${event.app} release ${event.release} failed: ${event.reason}`, {
+        isChange: true, href: deployPath(event.deploy), app: event.app,
+      });
+    case "instance_changed": {
+      const detail = event.detail === "" ? "" : `: ${event.detail}`;
+      const tone = event.state === "healthy" ? "ok" : /^(unhealthy|failed|exited)$/.test(event.state) ? "bad" : "calm";
+      return told(tone, `${event.instance} on ${event.host} is ${event.state}${detail}`, {
+        href: hostPath(event.host), isChange: tone === "bad",
+      });
+    }
+    case "logged_in":
+      return told("calm", `${event.who} logged in`);
+    case "warning":
+      return told("warn", `${event.part}: ${event.message}`, { isChange: true });
+    default:
+      // A newer server tells of something that this page does not know.
+      return told("calm", (event as { kind: string }).kind.replaceAll("_", " "));
+  }
+}
+
+/** `deploy shop release 2`, `scale shop web=5`: the server's word, made whole where it is short. */
+export function what(word: string, app: string, release: number): string {
+  if (word.includes(app)) return word;
+  const [verb, ...rest] = word.split(" ");
+  return [verb, app, rest.length > 0 ? rest.join(" ") : `release ${release}`].join(" ");
+}
+
+export interface Mark {
+  id: number;
+  at: number;
+  tone: Tone;
+  text: string;
+  href: string | null;
+}
+
+/** The marks of `[from, to]` (Unix milliseconds), for one application or all. Hosts concern every application. */
+export function marks(records: readonly EventRecord[], from: number, to: number, app?: string): Mark[] {
+  const found: Mark[] = [];
+  for (const { id, at, event } of records) {
+    if (at < from || at > to) continue;
+    const { isChange, tone, text, href, app: of } = tell(event);
+    if (isChange && (app === undefined || of === null || of === app)) found.push({ id, at, tone, text, href });
+  }
+  return found;
+}
