@@ -11,8 +11,8 @@ use wharf_base::ByteSize;
 
 use crate::command::Runner;
 use crate::error::At as _;
-use crate::lab::absent_is_fine;
 use crate::layout::{HostLayout, Layout};
+use crate::prepare::absent_is_fine;
 use crate::process::INIT_WORD;
 use crate::spec::HostSpec;
 use crate::{Config, Error, HOSTS_MAX, cgroup, check, engine, mounts, network};

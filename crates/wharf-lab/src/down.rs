@@ -12,17 +12,15 @@ use std::path::Path;
 use crate::Error;
 use crate::command::Runner;
 use crate::error::At as _;
-use crate::lab::absent_is_fine;
-use crate::layout::{Layout, marker, new_marker};
+use crate::layout::{Layout, marker};
 use crate::lock::Lock;
+use crate::prepare::{absent_is_fine, check_ours};
 use crate::{cgroup, mounts, network, process};
 
 /// Removes everything that has the lab's name.
 pub(crate) async fn down(layout: &Layout) -> Result<(), Error> {
     let lock = Lock::take(layout).await?;
-    for dir in [&layout.run, &layout.data] {
-        check_ours(dir)?;
-    }
+    check_ours(layout)?;
     process::kill_all(layout).await?;
     network::remove_switch(layout, Runner::under(&lock)).await?;
     mounts::unmount_below(&layout.run)?;
@@ -37,22 +35,6 @@ pub(crate) async fn down(layout: &Layout) -> Result<(), Error> {
         let _ = fs::remove_dir(dir);
     }
     Ok(())
-}
-
-/// A directory is a lab's if it has the marker, or nothing but the first half of one: a lab was killed just then.
-pub(crate) fn check_ours(dir: &Path) -> Result<(), Error> {
-    if marker(dir).exists() {
-        return Ok(());
-    }
-    let mut entries = match fs::read_dir(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries.at("read", dir)?,
-    };
-    let half = new_marker(dir);
-    match entries.all(|entry| entry.is_ok_and(|entry| entry.path() == half)) {
-        true => Ok(()),
-        false => Err(Error::NotOurs { dir: dir.to_owned() }),
-    }
 }
 
 fn remove_dir(dir: &Path) -> Result<(), Error> {

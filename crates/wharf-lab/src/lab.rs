@@ -1,9 +1,7 @@
 //! A lab, as its users see it.
 
 use std::fs;
-use std::io;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -12,15 +10,13 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::check::require_root;
 use crate::command::Runner;
-use crate::down::{check_ours, down};
+use crate::down::down;
 use crate::error::At as _;
-use crate::layout::{HostLayout, Layout, marker, new_marker};
+use crate::layout::{HostLayout, Layout};
 use crate::lock::Lock;
+use crate::prepare::{self, absent_is_fine, check_ours, stored};
 use crate::status::{self, HostStatus};
 use crate::{Config, Error, HOSTS_MAX, boot, check_possible, network, process};
-
-/// overlayfs' magic number (linux/magic.h, `OVERLAYFS_SUPER_MAGIC`).
-const OVERLAY_MAGIC: u64 = 0x794c_7630;
 
 /// A killed process is gone at once, unless it hangs in the kernel.
 const KILL_DEADLINE: Duration = Duration::from_secs(10);
@@ -38,7 +34,8 @@ pub struct Lab {
 impl Lab {
     /// Names a lab; makes nothing yet.
     ///
-    /// If a lab with this name is up, its network and `data_dir` are taken, so that `name` is enough to reach it.
+    /// If a lab with this name is up, its network and `data_dir` are taken, so that `name` is enough to reach it;
+    /// [`Lab::up`] then refuses another network, unless that is only the default.
     /// Errors: `Config`.
     pub fn open(mut config: Config) -> Result<Lab, Error> {
         let mut layout = Layout::new(&config)?;
@@ -59,10 +56,13 @@ impl Lab {
             return Err(Error::HostCount { asked: count });
         }
         check_possible()?;
+        // What can be refused is refused before anything is made.
+        prepare::check(&self.config, &self.layout)?;
+        network::check_free(&self.layout, Runner::unlocked()).await?;
         let lock = Lock::take(&self.layout).await?;
         let runner = Runner::under(&lock);
-        self.ensure_dirs()?;
-        self.ensure_program()?;
+        prepare::dirs(&self.config, &self.layout)?;
+        prepare::program(&self.config, &self.layout)?;
         let key_path = self.layout.key();
         let key = boot::new_key(&key_path, "wharf-lab", runner);
         let (key, switch) = tokio::join!(key, network::ensure_switch(&self.layout, runner));
@@ -72,7 +72,7 @@ impl Lab {
             boot::boot(&self.config, &self.layout, &self.layout.host(index), runner).await
         });
         let booted = join_all(hosts).await;
-        self.write_known_hosts()?;
+        prepare::known_hosts(&self.layout)?;
         booted.into_iter().collect::<Result<(), Error>>()?;
         self.status().await
     }
@@ -81,6 +81,7 @@ impl Lab {
     /// directories. Works in any state, also after a crash, and when there is no lab.
     pub async fn down(&self) -> Result<(), Error> {
         require_root()?;
+        check_ours(&self.layout)?;
         down(&self.layout).await
     }
 
@@ -216,76 +217,4 @@ impl Lab {
     fn effective_config(&self) -> Result<Config, Error> {
         Ok(stored(&self.layout.run)?.unwrap_or_else(|| self.config.clone()))
     }
-
-    fn ensure_dirs(&self) -> Result<(), Error> {
-        if let Some(running) =
-            stored(&self.layout.run)?.filter(|running| running.network != self.config.network)
-        {
-            return Err(Error::OtherNetwork {
-                name: self.config.name.clone(),
-                running: running.network,
-                asked: self.config.network.clone(),
-            });
-        }
-        let text = serde_json::to_vec_pretty(&self.config).expect("a config is plain JSON");
-        for dir in [&self.layout.run, &self.layout.data] {
-            check_ours(dir)?;
-            fs::create_dir_all(dir).at("create", dir)?;
-            let (marker, new) = (marker(dir), new_marker(dir));
-            fs::write(&new, &text).at("write", &new)?;
-            fs::rename(&new, &marker).at("write", &marker)?;
-        }
-        let is_overlay = rustix::fs::statfs(&self.layout.data).at("look at", &self.layout.data)?.f_type
-            as u64
-            == OVERLAY_MAGIC;
-        let has_driver = self.config.dockerd_args.iter().any(|arg| arg.starts_with("--storage-driver"));
-        if is_overlay && !has_driver && !self.config.bare {
-            return Err(Error::DataOnOverlay { dir: self.layout.data.clone() });
-        }
-        Ok(())
-    }
-
-    /// The program must be on a filesystem that hosts can have mounted, and a rebuild must not change it under
-    /// them: a hard link of its own, or a copy where it is on another filesystem.
-    fn ensure_program(&self) -> Result<(), Error> {
-        let running = || std::env::current_exe().at("find", "the running program");
-        let source = self.config.program.clone().map_or_else(running, Ok)?;
-        let (target, new) = (self.layout.program(), self.layout.program().with_extension("new"));
-        fs::remove_file(&new).or_else(absent_is_fine).at("remove", &new)?;
-        if fs::hard_link(&source, &new).is_err() {
-            fs::copy(&source, &new).at("copy", &source)?;
-            fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).at("make executable", &new)?;
-        }
-        fs::rename(&new, &target).at("create", &target)?;
-        // rename(2) of two links to one file does nothing.
-        fs::remove_file(&new).or_else(absent_is_fine).at("remove", &new)
-    }
-
-    fn write_known_hosts(&self) -> Result<(), Error> {
-        let mut text = String::new();
-        for host in self.layout.hosts().into_iter().map(|index| self.layout.host(index)) {
-            let public = host.host_key().with_extension("pub");
-            if let Ok(key) = fs::read_to_string(public) {
-                text.push_str(&format!("{},{} {key}", host.address, host.name));
-            }
-        }
-        let (path, new) = (self.layout.known_hosts(), self.layout.known_hosts().with_extension("new"));
-        fs::write(&new, text).at("write", &new)?;
-        fs::rename(&new, &path).at("write", &path)
-    }
-}
-
-/// The settings of the lab whose directory this is, if one was made.
-fn stored(run: &Path) -> Result<Option<Config>, Error> {
-    let path = marker(run);
-    match fs::read(&path) {
-        Ok(text) => serde_json::from_slice(&text).at("read", &path).map(Some),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).at("read", &path),
-    }
-}
-
-/// For removing what may not be there.
-pub(crate) fn absent_is_fine(error: io::Error) -> io::Result<()> {
-    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }

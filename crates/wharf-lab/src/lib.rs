@@ -33,6 +33,7 @@ mod layout;
 mod lock;
 mod mounts;
 mod network;
+mod prepare;
 mod process;
 mod spec;
 mod status;

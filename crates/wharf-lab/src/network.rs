@@ -20,7 +20,6 @@ pub(crate) async fn ensure_switch(layout: &Layout, runner: Runner<'_>) -> Result
     if layout.switch_ready().exists() && mounts::is_mounted(&net)? {
         return Ok(());
     }
-    check_free(layout, runner).await?;
     // What a killed `up` left half done is made again.
     remove_switch(layout, runner).await?;
     let batch = layout.run.join("switch.batch");
@@ -107,7 +106,7 @@ async fn new_namespace(net: &Path, runner: Runner<'_>) -> Result<(), Error> {
 }
 
 /// Two interfaces with one network would each get half of the traffic, with no error from anyone.
-async fn check_free(layout: &Layout, runner: Runner<'_>) -> Result<(), Error> {
+pub(crate) async fn check_free(layout: &Layout, runner: Runner<'_>) -> Result<(), Error> {
     let interfaces = runner.run(&["ip", "-4", "-json", "addr", "show"]).await?;
     let interfaces: Vec<Interface> =
         serde_json::from_slice(&interfaces).at("read", "the addresses of this machine")?;

@@ -127,13 +127,18 @@ fn lab_missing() -> Option<String> {
     if !is_root() {
         return Some("not run as root".to_owned());
     }
-    for name in ["dockerd", "containerd", "sshd", "ssh-keygen", "ip", "unshare", "nsenter"] {
+    for name in
+        ["dockerd", "containerd", "iptables", "sshd", "ssh-keygen", "ip", "setsid", "unshare", "nsenter"]
+    {
         if find_command(name).is_none() {
             return Some(format!("no command `{name}`"));
         }
     }
+    // The same trial as in wharf-lab's `check_possible`.
+    let script = "mount -t tmpfs none /tmp && mkdir /tmp/u /tmp/w /tmp/r && \
+                  mount -t overlay -o lowerdir=/,upperdir=/tmp/u,workdir=/tmp/w overlay /tmp/r";
     let made = Command::new("unshare")
-        .args(["--mount", "--net", "--uts", "--ipc", "--pid", "--fork", "true"])
+        .args(["--mount", "--net", "--uts", "--ipc", "--pid", "--fork", "sh", "-c", script])
         .stdin(Stdio::null())
         .output();
     match made {

@@ -8,7 +8,7 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, mount_bind_recu
 
 use crate::Error;
 use crate::error::At as _;
-use crate::lab::absent_is_fine;
+use crate::prepare::absent_is_fine;
 use crate::spec::HostSpec;
 
 /// Where the host sees the directory that it shares with this machine.

@@ -13,7 +13,7 @@ use super::root::SHARED;
 use crate::Error;
 use crate::engine;
 use crate::error::At as _;
-use crate::lab::absent_is_fine;
+use crate::prepare::absent_is_fine;
 use crate::spec::HostSpec;
 
 /// The Engine's usual place; `/var/run` is a link to `/run`.

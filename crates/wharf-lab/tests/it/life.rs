@@ -85,13 +85,18 @@ async fn two_labs_live_side_by_side() {
     let (left_up, right_up) = tokio::join!(left.up(2), right.up(2));
     assert_eq!((left_up.unwrap().len(), right_up.unwrap().len()), (2, 2));
     // A lab is reached by its name alone; it keeps the network that it has.
-    let by_name = Lab::open(Config { name: "tr".to_owned(), ..Config::default() }).unwrap();
+    let named =
+        |network: &str| Config { name: "tr".to_owned(), network: network.to_owned(), ..left.config.clone() };
+    let by_name = Lab::open(named("10.77.0")).unwrap();
     assert_eq!(by_name.gateway().to_string(), "10.87.5.1");
     assert_eq!(checked(by_name.ssh_command(1).unwrap().arg("hostname")), "tr1");
-    assert!(matches!(by_name.up(1).await, Err(Error::OtherNetwork { .. })));
-    // A third one can't have a network that is taken.
+    assert_eq!(by_name.up(3).await.unwrap()[2].address.to_string(), "10.87.5.13");
+    // Another network, asked for by number, is a mistake; so is a lab in one that is taken. Neither leaves a trace.
+    assert!(matches!(Lab::open(named("10.87.6")).unwrap().up(1).await, Err(Error::OtherNetwork { .. })));
     let third = TestLab::new("tx", 5);
+    let before = Links::now(&third);
     assert!(matches!(third.up(1).await, Err(Error::NetworkTaken { interface, .. }) if interface == "tr-up"));
+    assert_eq!(remains(&third, &before, &Namespaces::default()), Vec::<String>::new());
     left.down().await.unwrap();
     for host in right.status().await.unwrap() {
         assert!(host.is_running && host.is_linked && host.is_docker_ready, "{host:?}");
@@ -127,6 +132,7 @@ async fn a_directory_that_is_no_labs_is_not_touched() {
     assert!(matches!(lab.up(1).await, Err(Error::NotOurs { .. })));
     assert!(matches!(lab.down().await, Err(Error::NotOurs { .. })));
     assert_eq!(fs::read_to_string(other.join("precious")).unwrap(), "x");
+    assert!(!fs::exists("/run/wharf-lab/tf").unwrap() && !fs::exists("/run/wharf-lab/tf.lock").unwrap());
 }
 
 #[tokio::test]
@@ -164,6 +170,33 @@ async fn a_dockerd_that_ends_is_reported_with_its_log() {
     let error = lab.up(1).await.unwrap_err();
     assert!(matches!(error, Error::DockerdEnded { .. }), "{error}");
     assert!(error.to_string().contains("unknown flag: --no-such-flag"), "{error}");
+}
+
+/// The kernel's hierarchies are this machine's; on one with v1 the v2 that this mounts has no controllers.
+#[test]
+fn a_machine_with_only_cgroup_v2_will_do() {
+    require!(Lab, Command("busybox"), Command("docker"));
+    let lab = TestLab::new("ti", 10);
+    let before = Links::now(&lab);
+    let script = format!(
+        r#"set -e
+        umount -R /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup
+        trap '{PROGRAM} down "$CONFIG"' EXIT
+        {PROGRAM} up 1 "$CONFIG"
+        d=$(mktemp -d) && mkdir $d/bin && cp $(command -v busybox) $d/bin/
+        export DOCKER_HOST=unix:///run/wharf-lab/ti/h1/docker.sock DOCKER_API_VERSION=1.41
+        tar -C $d -c . | docker import - box && rm -r $d
+        docker run -d box /bin/busybox sleep 600
+        cd /sys/fs/cgroup/wharf-lab-ti-h1
+        echo "pid 1 and its services: $(wc -l < init/cgroup.procs), containers: $(ls -d ?????????????*/ | grep -vc 'cgroup')"
+        "#
+    );
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private", "sh", "-c", &script]).env("CONFIG", lab.json());
+    let printed = checked(&mut command);
+    let last = printed.lines().last().unwrap();
+    assert!(last.starts_with("pid 1 and its services: ") && last.ends_with("containers: 1"), "{printed}");
+    assert_eq!(remains(&lab, &before, &Namespaces::default()), Vec::<String>::new());
 }
 
 #[test]
