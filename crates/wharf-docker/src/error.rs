@@ -19,6 +19,14 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// It answered before and does not now.
+    #[error("cannot {doing}: the Docker Engine does not answer ({source}); hint: {}", unreachable_hint(.source))]
+    Gone {
+        /// What was tried, as a verb with its object.
+        doing: String,
+        /// Why not.
+        source: io::Error,
+    },
     /// Only local sockets are spoken to.
     #[error("`{0}` is not the address of a local Docker Engine; hint: write a path or unix:///path")]
     Address(String),
@@ -109,6 +117,9 @@ impl Error {
                 socket: socket.into(),
                 source: io::Error::new(io::ErrorKind::NotFound, "no such socket"),
             },
+            BollardError::HyperLegacyError { err } if err.is_connect() => {
+                Error::Gone { doing, source: io_cause(&err) }
+            }
             other => Error::Broken { doing, source: Box::new(other) },
         }
     }
@@ -124,7 +135,7 @@ impl Error {
     /// How a caller may act on it.
     pub fn code(&self) -> ErrorCode {
         match self {
-            Error::Unreachable { .. } | Error::Broken { .. } => ErrorCode::Unavailable,
+            Error::Unreachable { .. } | Error::Gone { .. } | Error::Broken { .. } => ErrorCode::Unavailable,
             Error::TimedOut { .. } => ErrorCode::DeadlineExceeded,
             Error::Address(_) | Error::Malformed(..) => ErrorCode::InvalidArgument,
             Error::TooOld { .. } => ErrorCode::Unsupported,
@@ -150,6 +161,13 @@ impl Error {
     ) -> Error {
         Error::Broken { doing: doing.into(), source: source.into() }
     }
+}
+
+/// The system's error at the bottom of a chain of errors.
+fn io_cause(error: &(dyn std::error::Error + 'static)) -> io::Error {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let kind = causes.filter_map(|error| error.downcast_ref::<io::Error>()).map(io::Error::kind).last();
+    kind.unwrap_or(io::ErrorKind::NotConnected).into()
 }
 
 fn unreachable_hint(source: &io::Error) -> &'static str {

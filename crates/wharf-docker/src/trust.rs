@@ -62,7 +62,7 @@ mod tests {
 
     #[tokio::test]
     async fn certificate_is_written_once_and_replaced() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = wharf_test_support::temp_dir();
         let path = dir.path().join("10.77.0.1:5000/ca.crt");
         assert!(trust_registry(dir.path(), "10.77.0.1:5000", "one").await.unwrap());
         assert!(!trust_registry(dir.path(), "10.77.0.1:5000", "one").await.unwrap());
@@ -73,7 +73,7 @@ mod tests {
 
     #[tokio::test]
     async fn address_cannot_leave_the_folder() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = wharf_test_support::temp_dir();
         for bad in ["", "..", "a/b", "../x:1", "a b"] {
             assert!(matches!(trust_registry(dir.path(), bad, "x").await, Err(Error::Malformed(..))), "{bad}");
         }

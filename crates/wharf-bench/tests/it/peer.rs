@@ -47,8 +47,9 @@ async fn two_thousand_per_second_are_really_sent() {
         "generator: {seconds} CPU seconds in 1.9 s; {:?}; late by {} ms",
         report.total, report.lateness_p99_ms
     );
-    // A release build needs a third of an unoptimised one; the goal is 15 % of a core.
-    assert!(seconds < 0.9, "{seconds}");
+    // The goal is 15 % of a core for a release build; unoptimised on a busy machine 7 to 9 % were measured. Twice
+    // the goal says that something is wrong.
+    assert!(seconds < 0.57, "{seconds}");
     assert_eq!((report.total.due, report.total.ok, report.total.failed.total()), (4000, 4000, 0));
     assert!(report.total.seconds < 2.5, "{report:?}");
     drop(nginx);

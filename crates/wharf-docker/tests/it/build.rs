@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use wharf_base::Digest;
 use wharf_docker::build::{self, Build, Builder};
 use wharf_docker::{Engine, Error, Output};
+use wharf_test_support::require;
 
 use crate::peers::{self, Context};
 
@@ -44,7 +45,8 @@ async fn run(
 
 #[tokio::test]
 async fn builds_with_arguments_and_labels() {
-    let Some(engine) = peers::engine().await else { return };
+    require!(Docker);
+    let engine = peers::engine().await;
     let dockerfile = "FROM scratch\nARG WORD\nCOPY tool /tool\nRUN [\"/tool\", \"say\", \"hello\", \"there\"]\nENV WORD=$WORD\n";
     let context = Context::new(&[("Dockerfile", dockerfile)]);
     for builder in BOTH {
@@ -65,7 +67,8 @@ async fn builds_with_arguments_and_labels() {
 
 #[tokio::test]
 async fn failed_run_names_the_step_and_its_last_lines() {
-    let Some(engine) = peers::engine().await else { return };
+    require!(Docker);
+    let engine = peers::engine().await;
     let dockerfile = "FROM scratch\nCOPY tool /tool\nRUN [\"/tool\", \"fail\", \"no such header\"]\n";
     let context = Context::new(&[("Dockerfile", dockerfile)]);
     for builder in BOTH {
@@ -83,7 +86,8 @@ async fn failed_run_names_the_step_and_its_last_lines() {
 
 #[tokio::test]
 async fn copy_of_a_missing_file_names_it() {
-    let Some(engine) = peers::engine().await else { return };
+    require!(Docker);
+    let engine = peers::engine().await;
     let context = Context::new(&[("Dockerfile", "FROM scratch\nCOPY nope.txt /x\n")]);
     for builder in BOTH {
         let error = run(&engine, builder, &context, &[]).await.0.unwrap_err();
@@ -95,7 +99,8 @@ async fn copy_of_a_missing_file_names_it() {
 
 #[tokio::test]
 async fn malformed_dockerfile_is_a_failed_build() {
-    let Some(engine) = peers::engine().await else { return };
+    require!(Docker);
+    let engine = peers::engine().await;
     let context = Context::new(&[("Dockerfile", "FROM scratch\nCOPPY a b\n")]);
     for builder in BOTH {
         let error = run(&engine, builder, &context, &[]).await.0.unwrap_err();
@@ -106,7 +111,8 @@ async fn malformed_dockerfile_is_a_failed_build() {
 
 #[tokio::test]
 async fn missing_archive_is_named() {
-    let Some(engine) = peers::engine().await else { return };
+    require!(Docker);
+    let engine = peers::engine().await;
     let none = BTreeMap::new();
     let request = Build {
         tag: "x",
@@ -123,7 +129,8 @@ async fn missing_archive_is_named() {
 
 #[tokio::test]
 async fn dropped_build_ends_its_step() {
-    let Some(engine) = peers::engine().await else { return };
+    require!(Docker);
+    let engine = peers::engine().await;
     for builder in BOTH {
         let mark = format!("mark-{builder:?}-{}", std::process::id());
         let dockerfile = format!("FROM scratch\nCOPY tool /tool\nRUN [\"/tool\", \"wait\", \"{mark}\"]\n");

@@ -1,9 +1,9 @@
 //! What the tests stand on: the Engine, a static program as base image, a registry.
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -14,19 +14,11 @@ use wharf_docker::bollard::query_parameters::{
 };
 use wharf_docker::build::{Build, Builder};
 use wharf_docker::{Engine, Output, build};
+use wharf_test_support::{Child, TempDir, free_addr, temp_dir};
 
-/// The Engine, or `None` and a line that says so; with `WHARF_REQUIRE=all` a missing one fails.
-pub(crate) async fn engine() -> Option<Engine> {
-    match Engine::connect_default().await {
-        Ok(engine) => Some(engine),
-        Err(error) => skip(&error.to_string()),
-    }
-}
-
-fn skip<T>(reason: &str) -> Option<T> {
-    assert!(std::env::var("WHARF_REQUIRE").as_deref() != Ok("all"), "{reason}");
-    eprintln!("SKIPPED: {reason}");
-    None
+/// The Engine of this machine.
+pub(crate) async fn engine() -> Engine {
+    Engine::connect_default().await.unwrap()
 }
 
 /// A static program, as small a base image as there is: `say WORD…` prints a line per word, `fail WORD…` does so and
@@ -68,13 +60,15 @@ pub(crate) fn tool() -> &'static Path {
 
 /// A tar archive with these files; `tool` is added.
 pub(crate) struct Context {
-    file: tempfile::NamedTempFile,
+    path: PathBuf,
+    _dir: TempDir,
 }
 
 impl Context {
     pub(crate) fn new(files: &[(&str, &str)]) -> Context {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let mut archive = tar::Builder::new(file.reopen().unwrap());
+        let dir = temp_dir();
+        let path = dir.path().join("context.tar");
+        let mut archive = tar::Builder::new(std::fs::File::create(&path).unwrap());
         for (name, content) in files {
             let mut header = tar::Header::new_gnu();
             header.set_size(content.len() as u64);
@@ -83,11 +77,11 @@ impl Context {
         }
         archive.append_path_with_name(tool(), "tool").unwrap();
         archive.finish().unwrap();
-        Context { file }
+        Context { path, _dir: dir }
     }
 
     pub(crate) fn path(&self) -> &Path {
-        self.file.path()
+        &self.path
     }
 }
 
@@ -145,49 +139,29 @@ impl Container {
 
 /// Debian's docker-registry on a free port, with its data in a folder that goes away.
 pub(crate) struct Registry {
-    child: Child,
     pub(crate) address: SocketAddr,
-    _dir: tempfile::TempDir,
+    _child: Child,
+    _dir: TempDir,
 }
 
 impl Registry {
-    pub(crate) async fn start() -> Option<Registry> {
-        let dir = tempfile::tempdir().unwrap();
-        let address = free_address();
+    pub(crate) async fn start() -> Registry {
+        let dir = temp_dir();
+        let address = free_addr();
+        let root = dir.path().display();
         let config = format!(
-            "version: 0.1\nstorage: {{ filesystem: {{ rootdirectory: {} }} }}\nhttp: {{ addr: {address} }}\n",
-            dir.path().display()
+            "version: 0.1\nstorage: {{ filesystem: {{ rootdirectory: {root} }} }}\nhttp: {{ addr: {address} }}\n"
         );
-        let config_path = dir.path().join("config.yml");
-        std::fs::write(&config_path, config).unwrap();
-        let child = Command::new("docker-registry")
-            .arg("serve")
-            .arg(config_path)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        let child = match child {
-            Ok(child) => child,
-            Err(error) => return skip(&format!("cannot start docker-registry: {error}")),
-        };
-        let registry = Registry { child, address, _dir: dir };
+        let path = dir.path().join("config.yml");
+        std::fs::write(&path, config).unwrap();
+        let mut command = Command::new("docker-registry");
+        let child = Child::spawn(command.arg("serve").arg(path));
         let listens = async {
             while tokio::net::TcpStream::connect(address).await.is_err() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
         tokio::time::timeout(Duration::from_secs(20), listens).await.expect("docker-registry listens");
-        Some(registry)
+        Registry { address, _child: child, _dir: dir }
     }
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-pub(crate) fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }

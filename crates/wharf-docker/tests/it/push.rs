@@ -3,13 +3,15 @@
 use tokio::sync::mpsc;
 use wharf_docker::bollard::query_parameters::TagImageOptionsBuilder;
 use wharf_docker::{Error, Output, push};
+use wharf_test_support::require;
 
 use crate::peers;
 
 #[tokio::test]
 async fn push_returns_the_digest_that_the_registry_has() {
-    let Some(engine) = peers::engine().await else { return };
-    let Some(registry) = peers::Registry::start().await else { return };
+    require!(Docker, Command("docker-registry"));
+    let engine = peers::engine().await;
+    let registry = peers::Registry::start().await;
     let image = peers::tool_image(&engine, "push").await;
     let name = format!("{}/a/tool", registry.address);
     let options = TagImageOptionsBuilder::default().repo(&name).tag("r1").build();
@@ -31,9 +33,10 @@ async fn push_returns_the_digest_that_the_registry_has() {
 
 #[tokio::test]
 async fn push_to_nobody_fails_with_the_address() {
-    let Some(engine) = peers::engine().await else { return };
+    require!(Docker);
+    let engine = peers::engine().await;
     let image = peers::tool_image(&engine, "push-nobody").await;
-    let address = peers::free_address();
+    let address = wharf_test_support::free_addr();
     let name = format!("{address}/a/tool");
     let options = TagImageOptionsBuilder::default().repo(&name).tag("r1").build();
     engine.docker().tag_image(&image, Some(options)).await.unwrap();
@@ -47,7 +50,8 @@ async fn push_to_nobody_fails_with_the_address() {
 
 #[tokio::test]
 async fn push_of_an_unknown_image_is_not_found() {
-    let Some(engine) = peers::engine().await else { return };
+    require!(Docker);
+    let engine = peers::engine().await;
     let error = push(&engine, "127.0.0.1:9/no/such:1", None, &mut Output::discard()).await.unwrap_err();
     assert!(error.to_string().contains("127.0.0.1:9/no/such"), "{error}");
 }
