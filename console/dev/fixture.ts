@@ -62,7 +62,8 @@ async function answer(world: World, request: IncomingMessage, response: ServerRe
     if (path === "/deploys") return json(200, { deploys: world.deploys().slice(0, Number(url.searchParams.get("limit") ?? 50)) });
     if (path === "/routes") return json(200, world.routes());
     if (path === "/traffic") return json(200, world.traffic());
-    if (path === "/registry/repositories") return json(200, { repositories: world.repositories() });
+    if (path === "/registry/repositories") return json(200, world.repositories());
+    if (/^\/registry\/repositories\/.+\/tags$/.test(path)) return json(200, world.tags());
     if (path === "/events") return json(200, { events: world.events.slice(-200) });
     if (path === "/events/stream") {
       return stream(request, response, (send) => world.onEvent((record) => send(undefined, record, record.id)));
@@ -86,7 +87,7 @@ async function answer(world: World, request: IncomingMessage, response: ServerRe
   if (request.method === "POST") {
     if (role === "viewer") return refuse(403, "permission_denied", "role viewer may not do this", "use a token with role deployer");
     const act = /^\/apps\/([^/]+)\/(scale|rollback)$/.exec(path);
-    if (act) return json(202, { deploy: world.start(act[1] ?? "", act[2] ?? "", await body(request)) });
+    if (act) return json(202, { deploy: world.start(act[1] ?? "", act[2] ?? "", await body(request)), release: 2 });
     const drain = /^\/hosts\/([^/]+)\/drain$/.exec(path);
     if (drain) {
       world.drain(drain[1] ?? "", (await body<{ draining: boolean }>(request)).draining, role);

@@ -1,6 +1,6 @@
 // A small world for dev/fixture.ts: two applications on six hosts, traffic that moves, deploys that run.
 import type {
-  AppView, DeployStep, DeployView, Event, EventRecord, HostView, InstanceLine, ReleaseView, Repository, Table, TrafficView,
+  AppView, DeployStep, DeployView, Event, EventRecord, HostView, InstanceLine, ReleaseView, RepositoryView, Table, TagView, TrafficView, What,
 } from "../src/api/types";
 
 const MINUTE = 60_000;
@@ -42,7 +42,7 @@ export class World {
     this.emit({ kind: "host_lost", host: "lab6" }, ago(1.2));
   }
 
-  private past(app: string, release: number, what: string, started: number, millis: number, error: string | null): void {
+  private past(app: string, release: number, what: What, started: number, millis: number, error: string | null): void {
     const id = this.runs.length + 1;
     const steps: DeployStep[] = [
       { step: "build", detail: "web: 3 of 7 layers from cache", ended: true, millis: 3_120 },
@@ -121,14 +121,20 @@ export class World {
   }
 
   apps(): AppView[] {
-    return this.apps_.map(({ name, release }) => ({ name, release }));
+    return this.apps_.map((app) => ({
+      name: app.name, release: app.release, previous_release: app.previous,
+      services: [{ name: app.service, image: `10.77.0.1:5000/${app.name}/${app.service}@${DIGEST}`, replicas_desired: app.replicas, replicas_healthy: app.replicas, routed: true, release: app.release }],
+      routes: [{ host: app.name === "shop" ? null : "blog.example.com", path: "/", service: app.service }],
+      deploying: this.runs.findLast((run) => run.app === app.name && run.state === "running")?.id ?? null,
+    }));
   }
 
   releases(name: string): ReleaseView[] {
     const app = this.apps_.find((one) => one.name === name);
     return Array.from({ length: Math.max(app?.release ?? 0, name === "shop" ? 3 : 0) }, (_, index) => ({
-      release: index + 1, created: this.started - (45 - index * 15) * MINUTE, by: "admin", images: { [app?.service ?? "web"]: `10.77.0.1:5000/${name}/${app?.service}@${DIGEST}` },
-    }));
+      number: index + 1, created: this.started - (45 - index * 15) * MINUTE, author: "admin", message: index === 1 ? "new prices" : "",
+      images: { [app?.service ?? "web"]: `10.77.0.1:5000/${name}/${app?.service}@${DIGEST}` }, is_active: index + 1 === app?.release,
+    })).reverse();
   }
 
   deploys(): DeployView[] {
@@ -138,13 +144,18 @@ export class World {
   routes(): Table {
     const route = (app: App, host: string | null) => ({
       app: app.name, service: app.service, release: app.release, host, path: "/", balance: "least_conn" as const, timeout_ms: null,
-      targets: this.instances().filter((line) => line.app === app.name).map((line) => ({ id: line.id, address: line.address ?? "", host: line.host, state: "active" as const })),
+      targets: this.instances().filter((line) => line.app === app.name).map((line) => ({ id: line.id, address: line.address ?? "", host: line.host, state: "active" as const, is_healthy: true, is_ejected: false, in_flight: 2, requests: 60_300, connect_failures: 0, checks_failed: 0 })),
     });
     return { version: 31, generation: 14, routes: this.apps_.map((app, index) => route(app, index === 0 ? null : "blog.example.com")) };
   }
 
-  repositories(): Repository[] {
-    return [{ name: "blog/site", tags: ["r3", "r4", "r5"] }, { name: "shop/web", tags: ["r1", "r2", "r3"] }, { name: "tools/debug", tags: ["latest"] }];
+  repositories(): RepositoryView[] {
+    const one = (name: string, tags: number, minutes: number) => ({ name, tags, manifests: tags, bytes: 1_310_000 * (tags + 1), pushed: this.started - minutes * MINUTE });
+    return [one("blog/site", 3, 31), one("shop/web", 3, 3), one("tools/debug", 1, 900)];
+  }
+
+  tags(): TagView[] {
+    return [1, 2, 3].map((number) => ({ name: `r${number}`, digest: DIGEST, media_type: "application/vnd.oci.image.manifest.v1+json", bytes: 1_310_000, pushed: this.started - (40 - number * 12) * MINUTE }));
   }
 
   traffic(): TrafficView {
@@ -179,7 +190,7 @@ export class World {
     const id = this.runs.length + 1;
     const release = wanted.release ?? app.release;
     const replicas = Object.values(wanted.services ?? {})[0];
-    const what = verb === "scale" ? `scale ${name} ${app.service}=${replicas}` : `roll back ${name} to release ${release}`;
+    const what: What = verb === "scale" ? "scale" : "rollback";
     const run: DeployView = { id, app: name, release, what, by: "admin", state: "running", steps: [], error: null, log_tail: [], started: Date.now(), ended: null };
     this.runs.push(run);
     this.emit({ kind: "deploy_started", deploy: id, app: name, release, what, by: "admin" });

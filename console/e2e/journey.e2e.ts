@@ -92,6 +92,7 @@ test("a scale from the page is watched to its end, live", async () => {
 test("every place is without findings of axe in both themes", async () => {
   const app = await appName();
   const { deploys } = await api<{ deploys: { id: number }[] }>("/deploys?limit=1");
+  const repositories = await api<{ name: string }[]>("/registry/repositories");
   const places: [name: string, path: string][] = [
     ["overview", "/"],
     ["applications", "/apps"],
@@ -99,7 +100,7 @@ test("every place is without findings of axe in both themes", async () => {
     ["deploys", "/deploys"],
     ["deploy", `/deploys/${deploys[0]?.id}`],
     ["hosts", "/hosts"],
-    ["images", "/images"],
+    ["images", `/images?repository=${encodeURIComponent(repositories[0]?.name ?? "none")}`],
     ["traffic", "/traffic"],
     ["not-found", "/no-such-place"],
   ];
@@ -142,7 +143,7 @@ test("keys work and the URL holds the view", async () => {
   expect(await axe(page)).toEqual([]);
   await page.keyboard.press("Enter");
   await page.waitForURL(/\/hosts/);
-  await page.getByLabel("Time").selectOption("15m");
+  await page.getByRole("combobox", { name: "Time" }).selectOption("15m");
   expect(page.url()).toContain("range=15m");
   await page.getByRole("link", { name: "Deploys" }).click();
   await page.waitForURL(/\/deploys\?range=15m/);

@@ -9,7 +9,8 @@ import { TopBar } from "./components/top-bar";
 import { isEventsLive, session, sessionError, whoAmI } from "./live/store";
 import { Login } from "./pages/login";
 import { PLACES, type Place } from "./places";
-import { match, path } from "./router";
+import { match } from "./pattern";
+import { path } from "./router";
 
 export function App() {
   useEffect(() => {

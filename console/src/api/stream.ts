@@ -4,8 +4,8 @@
 // behind a proxy, an ended session). Then this opens a new one with `?after=`, waiting longer each time.
 
 export interface Handlers {
-  /** Called with the parsed data of each event, and its name (`message` when it has none). */
-  onEvent: (name: string, data: unknown) => void;
+  /** Called with the name of each event (`message` when it has none), its parsed data, and its id (may be empty). */
+  onEvent: (name: string, data: unknown, id: string) => void;
   /** Called when the stream is there (again) and when it is lost. */
   onLive?: (isLive: boolean) => void;
 }
@@ -45,7 +45,7 @@ export function openStream(path: string, handlers: Handlers, options: Options = 
     } catch {
       data = event.data;
     }
-    handlers.onEvent(event.type, data);
+    handlers.onEvent(event.type, data, event.lastEventId);
     if (event.type === options.last) close();
   };
   const open = () => {

@@ -100,7 +100,15 @@ export interface Target {
   id: string;
   address: string;
   host: string;
+  /** What the control plane knows of it. */
   state: "active" | "draining" | "lost";
+  /** What this balancer's own checks say. */
+  is_healthy: boolean;
+  is_ejected: boolean;
+  in_flight: number;
+  requests: number;
+  connect_failures: number;
+  checks_failed: number;
 }
 
 export interface Route {
@@ -114,13 +122,15 @@ export interface Route {
   targets: Target[];
 }
 
+/** `GET /routes`: the balancer's table with the live state of its targets. */
 export interface Table {
   version: number;
   generation: number;
   routes: Route[];
 }
 
-export type DeployState = "running" | "succeeded" | "failed";
+export type DeployState = "running" | "succeeded" | "failed" | "aborted";
+export type What = "deploy" | "move" | "remove" | "rollback" | "scale";
 
 export interface DeployStep {
   step: string;
@@ -133,7 +143,7 @@ export interface DeployView {
   id: number;
   app: string;
   release: number;
-  what: string;
+  what: What;
   by: string;
   state: DeployState;
   steps: DeployStep[];
@@ -167,23 +177,60 @@ export interface EventRecord {
   event: Event;
 }
 
-/** An application as `/apps` lists it. Replicas, hosts and routes come from `/instances` and `/routes`. */
+/** One application; `/apps` lists them, `/apps/{app}` has one. */
 export interface AppView {
   name: string;
+  /** Release that serves. */
   release: number | null;
+  /** Release that a rollback without a number goes to. */
+  previous_release: number | null;
+  services: ServiceView[];
+  routes: { host: string | null; path: string; service: string }[];
+  /** The deploy that runs now. */
+  deploying: number | null;
+}
+
+export interface ServiceView {
+  name: string;
+  image: string;
+  replicas_desired: number;
+  replicas_healthy: number;
+  routed: boolean;
+  release: number;
 }
 
 export interface ReleaseView {
-  release: number;
+  number: number;
   created: number;
-  by?: string;
-  /** Reference by digest of each service's image. */
-  images?: Record<string, string>;
+  author: string;
+  message: string;
+  /** Image of each service. */
+  images: Record<string, string>;
+  is_active: boolean;
 }
 
-export interface Repository {
+/** Answer to everything that starts a deploy. */
+export interface Started {
+  deploy: number;
+  release: number;
+}
+
+/** One of `/registry/repositories`, which is a plain list. */
+export interface RepositoryView {
   name: string;
-  tags: string[];
+  tags: number;
+  manifests: number;
+  bytes: number;
+  pushed: number | null;
+}
+
+/** One of `/registry/repositories/{name}/tags`, which is a plain list. */
+export interface TagView {
+  name: string;
+  digest: string;
+  media_type: string;
+  bytes: number;
+  pushed: number;
 }
 
 export interface JoinTokenMade {

@@ -1,9 +1,9 @@
 // What can be done to an application: each names what it does and the command that does the same.
 import { useState } from "preact/hooks";
 import { post } from "../api/client";
-import { session } from "../live/store";
+import type { Started } from "../api/types";
 import { shellWord } from "../format";
-import { notice } from "../live/store";
+import { notice, session } from "../live/store";
 import { go, href } from "../router";
 import { Ask } from "./dialog";
 
@@ -11,32 +11,35 @@ export function mayChange(): boolean {
   return session.value?.role === "deployer" || session.value?.role === "admin";
 }
 
-/** What a change of an application answers: the deploy that carries it out. */
-interface Started {
-  deploy?: number;
-  id?: number;
-}
-
 async function start(path: string, body: unknown): Promise<void> {
-  const answer = await post<Started | undefined>(path, body);
+  const { deploy } = await post<Started>(path, body);
   notice();
-  const id = answer?.deploy ?? answer?.id;
-  if (id !== undefined) go(href(`/deploys/${id}`));
+  go(href(`/deploys/${deploy}`));
 }
 
-/** Goes back to an older release. `serves` is the one that serves now. */
-export function RollBack({ app, release, serves, running }: { app: string; release: number; serves: number | null; running: number }) {
+interface RollBackProps {
+  app: string;
+  release: number;
+  serves: number | null;
+  /** Containers of the release that serves. */
+  running: number;
+  /** In a table that names the application and the release already. */
+  isShort?: boolean;
+}
+
+/** Goes back to another release than the one that `serves` now. */
+export function RollBack({ app, release, serves, running, isShort }: RollBackProps) {
   const [isAsking, setAsking] = useState(false);
   if (!mayChange()) return null;
   const label = `Roll back ${app} to release ${release}`;
   return (
     <>
-      <button type="button" onClick={() => setAsking(true)}>{label}</button>
+      <button type="button" onClick={() => setAsking(true)} aria-label={label}>{isShort ? "Roll back to it" : label}</button>
       {isAsking
         ? (
           <Ask
             title={`${label}?`} act={`Roll back to release ${release}`} isDangerous
-            command={`wharf rollback ${shellWord(app)} ${release}`}
+            command={`wharf rollback ${shellWord(app)} --to ${release}`}
             onAct={() => start(`/apps/${encodeURIComponent(app)}/rollback`, { release })}
             onClose={() => setAsking(false)}
           >

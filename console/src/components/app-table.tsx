@@ -1,5 +1,5 @@
 // Applications: what serves, how much, how well.
-import type { AppView, InstanceLine } from "../api/types";
+import type { AppView } from "../api/types";
 import { duration, percent, rate } from "../format";
 import { type Sample, recent, seriesKey } from "../live/history";
 import { history, historyVersion, scope } from "../live/store";
@@ -10,20 +10,20 @@ import { Table } from "./table";
 
 interface Row {
   app: AppView;
-  instances: InstanceLine[];
+  desired: number;
   healthy: number;
   sample: Sample | null;
 }
 
-export function AppTable({ apps, instances }: { apps: readonly AppView[]; instances: readonly InstanceLine[] }) {
+export function AppTable({ apps }: { apps: readonly AppView[] }) {
   void historyVersion.value;
   if (apps.length === 0) return <Empty command="wharf deploy DIR">No application is deployed yet. DIR has the compose.yaml.</Empty>;
   const rows = apps
     .filter((app) => scope.value === undefined || app.name === scope.value)
     .map((app): Row => {
-      const own = instances.filter((line) => line.app === app.name && line.release === app.release);
       const sample = app.release === null ? null : recent(history.series.get(seriesKey(app.name, app.release)));
-      return { app, instances: own, healthy: own.filter((line) => line.state.state === "healthy").length, sample };
+      const { desired, healthy } = replicas(app);
+      return { app, desired, healthy, sample };
     });
   return (
     <Table
@@ -32,13 +32,21 @@ export function AppTable({ apps, instances }: { apps: readonly AppView[]; instan
       id={(row) => row.app.name}
       columns={[
         { name: "Name", by: (row) => row.app.name, cell: (row) => <a href={href(`/apps/${encodeURIComponent(row.app.name)}`)}>{row.app.name}</a> },
-        { name: "Release", isNumber: true, by: (row) => row.app.release, cell: (row) => (row.app.release === null ? "–" : row.app.release) },
-        { name: "State", by: (row) => row.healthy - row.instances.length, cell: (row) => <Replicas healthy={row.healthy} all={row.instances.length} /> },
+        { name: "Release", isNumber: true, by: (row) => row.app.release, cell: (row) => row.app.release ?? "–" },
+        { name: "State", by: (row) => row.healthy - row.desired, cell: (row) => <><Replicas healthy={row.healthy} all={row.desired} />{row.app.deploying === null ? null : <> <a href={href(`/deploys/${row.app.deploying}`)}>deploying</a></>}</> },
         { name: "Requests/s", isNumber: true, by: (row) => row.sample?.rate ?? null, cell: (row) => rate(row.sample?.rate) },
         { name: "Errors", isNumber: true, by: (row) => row.sample?.errors ?? null, cell: (row) => (row.sample ? percent(row.sample.errors, row.sample.rate) : "–") },
         { name: "p99", isNumber: true, by: (row) => row.sample?.p99 ?? null, cell: (row) => duration(row.sample?.p99) },
       ]}
     />
+  );
+}
+
+/** Over all services. */
+export function replicas(app: AppView): { desired: number; healthy: number } {
+  return app.services.reduce(
+    (sum, service) => ({ desired: sum.desired + service.replicas_desired, healthy: sum.healthy + service.replicas_healthy }),
+    { desired: 0, healthy: 0 },
   );
 }
 

@@ -5,6 +5,7 @@ import { range, zoom, setRange, rangeName } from "../live/range";
 import { themeVersion } from "../theme";
 import type { Mark } from "../words/events";
 import type { Line } from "./plot";
+import { summary } from "./summary";
 
 type PlotModule = typeof import("./plot");
 let loading: Promise<PlotModule> | undefined;
@@ -109,17 +110,6 @@ function Legend({ lines, format, cursor }: Pick<Props, "lines" | "format"> & { c
       </tbody>
     </table>
   );
-}
-
-export function summary(values: readonly number[]): { min: number | null; max: number | null; mean: number | null } {
-  if (values.length === 0) return { min: null, max: null, mean: null };
-  let [min, max, sum] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0];
-  for (const value of values) {
-    min = Math.min(min, value);
-    max = Math.max(max, value);
-    sum += value;
-  }
-  return { min, max, mean: sum / values.length };
 }
 
 /** The chart in a sentence, for those who can't see it. */

@@ -38,10 +38,8 @@ export function HostTable({ hosts, isShort, actions }: Props) {
       { name: "Agent", by: (host) => host.agent_version, cell: (host) => host.agent_version ?? "–" },
     );
   }
-  columns.push(
-    { name: "Generation", isNumber: true, by: (host) => host.generation, cell: (host) => host.generation },
-    { name: "Last seen", isNumber: true, by: (host) => host.last_seen, cell: (host) => (host.liveness === "never" ? "–" : <Ago at={host.last_seen} />) },
-  );
+  if (!isShort) columns.push({ name: "Generation", isNumber: true, by: (host) => host.generation, cell: (host) => host.generation });
+  columns.push({ name: "Last seen", isNumber: true, by: (host) => host.last_seen, cell: (host) => (host.liveness === "never" ? "–" : <Ago at={host.last_seen} />) });
   if (actions) columns.push({ name: "Actions", cell: actions });
   return <Table label="Hosts" rows={hosts} id={(host) => host.name} columns={columns} />;
 }

@@ -53,7 +53,7 @@ export function makePlot(root: HTMLElement, options: PlotOptions, data: (number 
       y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.08 : 1] },
     },
     axes: [
-      { ...axis, space: 70, values: (_plot, splits) => splits.map((at) => timeLabel(at, splits)) },
+      { ...axis, space: 70, size: 28, values: (_plot, splits) => splits.map((at) => timeLabel(at, splits)) },
       { ...axis, size: 62, space: 32, values: (_plot, splits) => splits.map((value) => options.unit(value)) },
     ],
     series: [

@@ -4,6 +4,7 @@ import type { AppView, DeployView, HostView } from "../api/types";
 import { useApi } from "../live/use-api";
 import { PLACES } from "../places";
 import { go, href } from "../router";
+import { search } from "../words/search";
 import { Icon } from "./icon";
 
 interface Found {
@@ -71,12 +72,4 @@ export function Search() {
       </ul>
     </div>
   );
-}
-
-/** Every word must be in the text or the kind; those that begin with the first word come first. */
-export function search<Item extends { kind: string; text: string }>(all: readonly Item[], text: string): Item[] {
-  const words = text.toLowerCase().split(/\s+/).filter(Boolean);
-  const matching = all.filter((item) => words.every((word) => `${item.text} ${item.kind}`.toLowerCase().includes(word)));
-  const first = words[0] ?? "";
-  return matching.toSorted((a, b) => Number(b.text.toLowerCase().startsWith(first)) - Number(a.text.toLowerCase().startsWith(first)));
 }

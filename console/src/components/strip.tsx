@@ -3,11 +3,8 @@ import { clock, utc } from "../format";
 import { range } from "../live/range";
 import { events, scope } from "../live/store";
 import { href } from "../router";
-import { type Mark, marks } from "../words/events";
+import { group, marks } from "../words/events";
 import { Icon } from "./icon";
-
-/** Marks nearer than this share of the strip are drawn as one. */
-const NEAR = 0.012;
 
 export function Strip() {
   const { from, to } = range.value;
@@ -31,15 +28,4 @@ export function Strip() {
       <span class="strip-edge" title={utc(to * 1000)}>{range.value.isLive ? "now" : clock(to * 1000)}</span>
     </div>
   );
-}
-
-export function group(all: readonly Mark[], from: number, to: number): { at: number; marks: Mark[] }[] {
-  const groups: { at: number; marks: Mark[] }[] = [];
-  for (const mark of all) {
-    const at = (mark.at - from) / (to - from);
-    const last = groups.at(-1);
-    if (last && at - last.at < NEAR) last.marks.push(mark);
-    else groups.push({ at, marks: [mark] });
-  }
-  return groups;
 }

@@ -1,6 +1,7 @@
 // A table: sticky head, sortable columns (the order is in the URL), numbers to the right, rows that can be links.
 import type { ComponentChildren } from "preact";
 import { query, setQuery } from "../router";
+import { sortRows } from "./sort";
 
 export interface Column<Row> {
   name: string;
@@ -53,18 +54,4 @@ export function Table<Row>({ label, columns, rows, id }: Props<Row>) {
       </table>
     </div>
   );
-}
-
-/** Stable; rows without a value come last in either direction. */
-export function sortRows<Row>(rows: readonly Row[], by: Column<Row>["by"], isDescending: boolean): readonly Row[] {
-  if (!by) return rows;
-  const sign = isDescending ? -1 : 1;
-  return rows.toSorted((a, b) => {
-    const [left, right] = [by(a), by(b)];
-    if (left === null || right === null) return Number(left === null) - Number(right === null);
-    const order = typeof left === "number" && typeof right === "number"
-      ? left - right
-      : String(left).localeCompare(String(right), "en", { numeric: true });
-    return sign * order;
-  });
 }

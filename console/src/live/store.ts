@@ -5,7 +5,8 @@ import { openStream } from "../api/stream";
 import type { EventRecord, Session, TrafficView } from "../api/types";
 import { query } from "../router";
 import { addEvents } from "./feed";
-import { addReport, emptyHistory } from "./history";
+import { addReport } from "./history";
+import { forget, keepOnLeave, restore } from "./keep";
 
 /** `undefined`: not asked yet; `null`: nobody is logged in. */
 export const session = signal<Session | null | undefined>(undefined);
@@ -14,7 +15,8 @@ export const sessionError = signal<unknown>(null);
 
 export const events = signal<EventRecord[]>([]);
 /** Changed in place every second; `historyVersion` tells. */
-export const history = emptyHistory();
+export const history = restore();
+keepOnLeave(history);
 export const historyVersion = signal(0);
 export const balancers = signal<TrafficView["balancers"]>([]);
 
@@ -50,6 +52,7 @@ export async function logIn(token: string): Promise<void> {
 
 export async function logOut(): Promise<void> {
   await remove("/session");
+  forget(history);
   session.value = null;
 }
 

@@ -17,8 +17,8 @@ export interface Resource<T> {
   refresh: () => void;
 }
 
-/** `path` below `/api/v1`; `null` asks nothing. */
-export function useApi<T>(path: string | null): Resource<T> {
+/** `path` below `/api/v1`; `null` asks nothing. Asked again every `everyMs`, and at once when an event came. */
+export function useApi<T>(path: string | null, everyMs = REFRESH_MS): Resource<T> {
   const [answer, setAnswer] = useState<{ path: string | null; data: T | undefined; error: unknown }>({
     path, data: path === null ? undefined : (remembered.get(path) as T | undefined), error: null,
   });
@@ -48,7 +48,7 @@ export function useApi<T>(path: string | null): Resource<T> {
     refresh();
     const timer = setInterval(() => {
       if (document.visibilityState === "visible") refresh();
-    }, REFRESH_MS);
+    }, everyMs);
     let isFirst = true;
     const unsubscribe = changed.subscribe(() => {
       if (!isFirst) refresh();
@@ -59,7 +59,7 @@ export function useApi<T>(path: string | null): Resource<T> {
       unsubscribe();
       running.current?.abort();
     };
-  }, [path, refresh]);
+  }, [path, refresh, everyMs]);
 
   const isCurrent = answer.path === path;
   return { data: isCurrent ? answer.data : undefined, error: isCurrent ? answer.error : null, refresh };

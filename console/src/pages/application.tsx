@@ -1,19 +1,20 @@
 // One application: what serves, its services and replicas, routes and releases; scale and roll back.
-import type { AppView, EventRecord, InstanceLine, ReleaseView, Table as RouteTable } from "../api/types";
+import type { AppView, InstanceLine, ReleaseView, ServiceView, Table as RouteTable } from "../api/types";
 import { RollBack, Scale } from "../components/actions";
-import { Replicas } from "../components/app-table";
+import { Replicas, replicas } from "../components/app-table";
 import { Command } from "../components/command";
 import { Feed } from "../components/feed";
 import { Status } from "../components/icon";
 import { InstanceTable } from "../components/instance-table";
 import { Empty, Loaded } from "../components/notice";
+import { RouteList } from "../components/route-list";
 import { Table } from "../components/table";
 import { Ago } from "../components/time";
 import { TrafficCharts } from "../components/traffic-charts";
-import { count, image, shellWord } from "../format";
+import { image, shellWord } from "../format";
 import { events } from "../live/store";
 import { useApi } from "../live/use-api";
-import { RouteList } from "../components/route-list";
+import { href } from "../router";
 import { tell } from "../words/events";
 
 export default function Application({ app: name }: { app: string }) {
@@ -25,26 +26,27 @@ export default function Application({ app: name }: { app: string }) {
   const own = (instances.data?.instances ?? []).filter((line) => line.app === name);
   return (
     <Loaded of={app} rows={8}>
-      {({ release }) => {
-        const serving = own.filter((line) => line.release === release);
-        const healthy = serving.filter((line) => line.state.state === "healthy").length;
+      {(view) => {
+        const { desired, healthy } = replicas(view);
         return (
           <article>
             <div class="title">
               <h1>{name}</h1>
-              <span>{release === null ? "no release serves" : `release ${release}`}</span>
-              <Replicas healthy={healthy} all={serving.length} />
+              <span>{view.release === null ? "no release serves" : `release ${view.release}`}</span>
+              <Replicas healthy={healthy} all={desired} />
+              {view.deploying === null ? null : <a href={href(`/deploys/${view.deploying}`)}>deploy {view.deploying} runs</a>}
+              {view.previous_release === null ? null : <RollBack app={name} release={view.previous_release} serves={view.release} running={desired} />}
             </div>
             <TrafficCharts which={["requests", "latency"]} app={name} />
             <section aria-labelledby="services-title">
               <h2 id="services-title">Services</h2>
-              <Services app={name} release={release} own={own} />
+              <Services app={name} services={view.services} own={own} />
             </section>
-            <section aria-labelledby="replicas-title">
-              <h2 id="replicas-title">Replicas</h2>
+            <section aria-labelledby="containers-title">
+              <h2 id="containers-title">Containers</h2>
               <Loaded of={instances}>
                 {() => own.length === 0
-                  ? <Empty command={`wharf deploy DIR`}>Nothing of {name} runs.</Empty>
+                  ? <Empty command={`wharf ps ${shellWord(name)}`}>No host reports a container of {name}.</Empty>
                   : <InstanceTable instances={own} />}
               </Loaded>
             </section>
@@ -62,11 +64,11 @@ export default function Application({ app: name }: { app: string }) {
             <div class="columns">
               <section aria-labelledby="releases-title">
                 <h2 id="releases-title">Releases</h2>
-                <Loaded of={releases}>{(data) => <Releases app={name} serves={release} releases={data.releases} running={serving.length} />}</Loaded>
+                <Loaded of={releases}>{(data) => <Releases app={name} serves={view.release} releases={data.releases} running={desired} />}</Loaded>
               </section>
               <section aria-labelledby="feed-title">
                 <h2 id="feed-title">Activity</h2>
-                <Feed records={events.value.filter((record: EventRecord) => tell(record.event).app === name)} limit={10} />
+                <Feed records={events.value.filter((record) => tell(record.event).app === name)} limit={10} />
               </section>
             </div>
           </article>
@@ -76,29 +78,26 @@ export default function Application({ app: name }: { app: string }) {
   );
 }
 
-function Services({ app, release, own }: { app: string; release: number | null; own: readonly InstanceLine[] }) {
-  const names = [...new Set(own.map((line) => line.service))].sort();
-  const rows = names.map((service) => {
-    const lines = own.filter((line) => line.service === service);
-    const current = lines.filter((line) => line.release === release);
-    return { service, current, others: lines.length - current.length, hosts: [...new Set(current.map((line) => line.host))].sort() };
-  });
-  if (rows.length === 0) return <p class="soft">None runs.</p>;
+function Services({ app, services, own }: { app: string; services: readonly ServiceView[]; own: readonly InstanceLine[] }) {
+  if (services.length === 0) return <p class="soft">None runs.</p>;
+  const hosts = (service: ServiceView) => [...new Set(own.filter((line) => line.service === service.name).map((line) => line.host))].sort();
   return (
     <>
       <Table
         label="Services"
-        rows={rows}
-        id={(row) => row.service}
+        rows={services}
+        id={(service) => service.name}
         columns={[
-          { name: "Service", by: (row) => row.service, cell: (row) => row.service },
-          { name: "State", cell: (row) => <Replicas healthy={row.current.filter((line) => line.state.state === "healthy").length} all={row.current.length} /> },
-          { name: "Hosts", cell: (row) => row.hosts.join(", ") || "–" },
-          { name: "Other releases", isNumber: true, cell: (row) => (row.others === 0 ? "–" : count(row.others, "container")) },
-          { name: "Actions", cell: (row) => <Scale app={app} service={row.service} replicas={row.current.length} /> },
+          { name: "Service", by: (service) => service.name, cell: (service) => service.name },
+          { name: "State", cell: (service) => <Replicas healthy={service.replicas_healthy} all={service.replicas_desired} /> },
+          { name: "Release", isNumber: true, by: (service) => service.release, cell: (service) => service.release },
+          { name: "Requests", cell: (service) => (service.routed ? "from outside" : "from inside only") },
+          { name: "Hosts", cell: (service) => hosts(service).join(", ") || "–" },
+          { name: "Image", cell: (service) => <span class="mono" title={service.image}>{image(service.image)}</span> },
+          { name: "Actions", cell: (service) => <Scale app={app} service={service.name} replicas={service.replicas_desired} /> },
         ]}
       />
-      <p class="same"><span class="soft">The same as a command</span><Command line={`wharf ps --app ${shellWord(app)}`} /></p>
+      <p class="same"><span class="soft">The same as a command</span><Command line={`wharf ps ${shellWord(app)}`} /></p>
     </>
   );
 }
@@ -108,23 +107,26 @@ function Releases({ app, serves, releases, running }: { app: string; serves: num
   return (
     <Table
       label="Releases"
-      rows={releases.toSorted((a, b) => b.release - a.release)}
-      id={(row) => row.release}
+      rows={releases}
+      id={(row) => row.number}
       columns={[
-        { name: "Release", isNumber: true, by: (row) => row.release, cell: (row) => row.release },
-        { name: "State", cell: (row) => (row.release === serves ? <Status tone="ok" word="serves" /> : <Status tone="calm" word="stored" />) },
+        { name: "Release", isNumber: true, by: (row) => row.number, cell: (row) => row.number },
+        { name: "State", cell: (row) => (row.is_active ? <Status tone="ok" word="serves" /> : <Status tone="calm" word="kept" />) },
         { name: "Made", isNumber: true, by: (row) => row.created, cell: (row) => <Ago at={row.created} /> },
-        { name: "By", by: (row) => row.by ?? null, cell: (row) => row.by ?? "–" },
-        {
-          name: "Images",
-          cell: (row) => (
-            <span class="mono stack">
-              {Object.entries(row.images ?? {}).map(([service, reference]) => <span key={service} title={reference}>{image(reference)}</span>)}
-            </span>
-          ),
-        },
-        { name: "Actions", cell: (row) => (row.release === serves ? null : <RollBack app={app} release={row.release} serves={serves} running={running} />) },
+        { name: "By", by: (row) => row.author, cell: (row) => row.author },
+        { name: "Message", cell: (row) => <span class="reason" title={row.message}>{row.message || "–"}</span> },
+        { name: "Images", cell: (row) => <Images images={row.images} /> },
+        { name: "Actions", cell: (row) => (row.is_active ? null : <RollBack app={app} release={row.number} serves={serves} running={running} isShort />) },
       ]}
     />
+  );
+}
+
+/** Service and the start of the digest; the whole reference on hover. */
+function Images({ images }: { images: Record<string, string> }) {
+  return (
+    <span class="mono stack">
+      {Object.entries(images).map(([service, reference]) => <span key={service} title={reference}>{service} {/@\w+:([0-9a-f]{12})/.exec(reference)?.[1] ?? reference}</span>)}
+    </span>
   );
 }

@@ -77,8 +77,8 @@ function Shown({ deploy: stored, refresh }: { deploy: DeployView; refresh: () =>
       <section aria-labelledby="cli-title">
         <h2 id="cli-title">The same as commands</h2>
         <p class="commands">
-          <Command line={`wharf deploys ${deploy.id}`} />
-          {previous === null ? null : <Command line={`wharf rollback ${shellWord(deploy.app)} ${previous}`} />}
+          <Command line={`wharf releases ${shellWord(deploy.app)}`} />
+          {previous === null ? null : <Command line={`wharf rollback ${shellWord(deploy.app)} --to ${previous}`} />}
           <Command line={`curl -H "Authorization: Bearer $WHARF_TOKEN" ${location.origin}/api/v1/deploys/${deploy.id}`} />
         </p>
       </section>
@@ -90,7 +90,7 @@ function Shown({ deploy: stored, refresh }: { deploy: DeployView; refresh: () =>
 function useLive(stored: DeployView, refresh: () => void): { deploy: DeployView; output: string[] } {
   const [steps, setSteps] = useState<DeployStep[]>([]);
   const [output, setOutput] = useState<string[]>([]);
-  const isRunning = stored.state !== "succeeded" && stored.state !== "failed";
+  const isRunning = stored.state === "running";
   useEffect(() => {
     setSteps([]);
     setOutput([]);
@@ -103,8 +103,16 @@ function useLive(stored: DeployView, refresh: () => void): { deploy: DeployView;
       setOutput((before) => addOutput(before, lines));
     };
     const timer = setInterval(flush, 100);
+    let resumes = false;
     const close = openStream(`/deploys/${stored.id}/stream`, {
-      onEvent: (name, data) => {
+      onLive: (isLive) => {
+        // Without ids a stream that comes again tells the whole story again.
+        if (!isLive || resumes) return;
+        waiting = [];
+        setOutput([]);
+      },
+      onEvent: (name, data, id) => {
+        resumes = id !== "";
         if (name === "step") setSteps((before) => addStep(before, data as DeployStep));
         else if (name === "output") waiting.push(...outputLines(data));
         else if (name === "end") {
@@ -124,7 +132,7 @@ function useLive(stored: DeployView, refresh: () => void): { deploy: DeployView;
 
 function Steps({ deploy }: { deploy: DeployView }) {
   if (deploy.steps.length === 0) return <p class="soft">No step has begun.</p>;
-  const hasFailed = deploy.state === "failed";
+  const hasFailed = deploy.state === "failed" || deploy.state === "aborted";
   return (
     <ol class="steps">
       {deploy.steps.map((step, index) => {

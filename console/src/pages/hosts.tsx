@@ -24,7 +24,7 @@ export default function Hosts() {
       <div class="title"><h1>Hosts</h1>{session.value?.role === "admin" ? <Join /> : null}</div>
       <Loaded of={hosts} rows={6}>
         {(data) => data.hosts.length === 0
-          ? <Empty command="wharf join URL --token TOKEN --name NAME">No host has joined yet.</Empty>
+          ? <Empty command="wharf host token">No host has joined yet.</Empty>
           : <HostTable hosts={data.hosts} {...(mayChange() ? { actions: (host: HostView) => <Drain host={host} /> } : {})} />}
       </Loaded>
       <section aria-labelledby="containers-title">
@@ -50,7 +50,7 @@ function Drain({ host }: { host: HostView }) {
         ? (
           <Ask
             title={`${verb} ${host.name}?`} act={`${verb} ${host.name}`} isDangerous={!host.draining}
-            command={`wharf host drain ${shellWord(host.name)}${host.draining ? " --off" : ""}`}
+            command={`wharf host drain ${shellWord(host.name)}${host.draining ? " --undo" : ""}`}
             onAct={async () => {
               await post(`/hosts/${encodeURIComponent(host.name)}/drain`, { draining: !host.draining });
               notice();
@@ -59,8 +59,8 @@ function Drain({ host }: { host: HostView }) {
           >
             <p>
               {host.draining
-                ? "It gets new containers again, from the next deploy on."
-                : `It gets no new containers. ${count(host.instances_desired, "container runs", "containers run")} there now.`}
+                ? "It may get containers again, from the next deploy on."
+                : `It gets no new containers, and ${host.instances_desired === 0 ? "none runs there now" : `the ${count(host.instances_desired, "container")} there now move to other hosts`}.`}
             </p>
           </Ask>
         )

@@ -24,23 +24,25 @@ export default function Overview() {
       <TrafficCharts which={["requests", "latency"]} app={scope.value} />
       {isTrafficLive.value ? null : <p class="soft" role="status">Waiting for the balancer's figures.</p>}
       <div class="columns">
-        <section aria-labelledby="apps-title">
-          <h2 id="apps-title"><a href={href("/apps")}>Applications</a></h2>
-          <Loaded of={apps}>{(data) => <AppTable apps={data.apps} instances={instances.data?.instances ?? []} />}</Loaded>
-        </section>
+        <div class="stacked">
+          <section aria-labelledby="apps-title">
+            <h2 id="apps-title"><a href={href("/apps")}>Applications</a></h2>
+            <Loaded of={apps}>{(data) => <AppTable apps={data.apps} />}</Loaded>
+          </section>
+          <section aria-labelledby="hosts-title">
+            <h2 id="hosts-title"><a href={href("/hosts")}>Hosts</a></h2>
+            <Loaded of={hosts}>
+              {(data) => data.hosts.length === 0
+                ? <Empty command="wharf host token">No host has joined yet.</Empty>
+                : <HostTable hosts={data.hosts} isShort />}
+            </Loaded>
+          </section>
+        </div>
         <section aria-labelledby="feed-title">
           <h2 id="feed-title">Activity</h2>
           <Feed records={events.value} app={scope.value} limit={14} />
         </section>
       </div>
-      <section aria-labelledby="hosts-title">
-        <h2 id="hosts-title"><a href={href("/hosts")}>Hosts</a></h2>
-        <Loaded of={hosts}>
-          {(data) => data.hosts.length === 0
-            ? <Empty command="wharf join URL --token TOKEN --name NAME">No host has joined yet.</Empty>
-            : <HostTable hosts={data.hosts} isShort />}
-        </Loaded>
-      </section>
     </>
   );
 }

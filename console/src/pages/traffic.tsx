@@ -11,7 +11,8 @@ import { useApi } from "../live/use-api";
 import { href } from "../router";
 
 export default function Traffic() {
-  const routes = useApi<RouteTable>("/routes");
+  // Requests in flight change all the time: asked again each second.
+  const routes = useApi<RouteTable>("/routes", 1_000);
   const app = scope.value;
   return (
     <>
@@ -28,18 +29,12 @@ export default function Traffic() {
             const shown = table.routes.filter((route) => app === undefined || route.app === app);
             return shown.length === 0
               ? <Empty command="wharf deploy DIR">No route. A service with <code>x-wharf.route</code> in its compose.yaml gets one, and so does <code>balancer.routes</code> in wharf.yaml.</Empty>
-              : <RouteList routes={shown} inFlight={drainingInFlight} />;
+              : <RouteList routes={shown} />;
           }}
         </Loaded>
       </section>
     </>
   );
-}
-
-/** Requests in flight to a target that drains, over all balancers; those of others are counted by release. */
-function drainingInFlight(target: string): number | undefined {
-  const counts = balancers.value.map((balancer) => balancer.draining?.[target]).filter((count) => count !== undefined);
-  return counts.length === 0 ? undefined : counts.reduce((sum, count) => sum + count, 0);
 }
 
 function Releases({ app }: { app: string | undefined }) {

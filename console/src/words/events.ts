@@ -80,11 +80,16 @@ export function tell(event: Event): Told {
   }
 }
 
-/** `deploy shop release 2`, `scale shop web=5`: the server's word, made whole where it is short. */
+/** What a deploy does, in words; a word that only a newer server knows stands for itself. */
 export function what(word: string, app: string, release: number): string {
-  if (word.includes(app)) return word;
-  const [verb, ...rest] = word.split(" ");
-  return [verb, app, rest.length > 0 ? rest.join(" ") : `release ${release}`].join(" ");
+  switch (word) {
+    case "deploy": return `deploy ${app} release ${release}`;
+    case "rollback": return `roll back ${app} to release ${release}`;
+    case "scale": return `scale ${app} release ${release}`;
+    case "move": return `move ${app} off a draining host`;
+    case "remove": return `remove ${app}`;
+    default: return word.includes(app) ? word : `${word} ${app}`;
+  }
 }
 
 export interface Mark {
@@ -104,4 +109,19 @@ export function marks(records: readonly EventRecord[], from: number, to: number,
     if (isChange && (app === undefined || of === null || of === app)) found.push({ id, at, tone, text, href });
   }
   return found;
+}
+
+/** Marks nearer than this share of the strip are drawn as one. */
+const NEAR = 0.02;
+
+/** Marks with their place on the strip, from 0 to 1; those that would overlap together. */
+export function group(all: readonly Mark[], from: number, to: number): { at: number; marks: Mark[] }[] {
+  const groups: { at: number; marks: Mark[] }[] = [];
+  for (const mark of all) {
+    const at = (mark.at - from) / (to - from);
+    const last = groups.at(-1);
+    if (last && at - last.at < NEAR) last.marks.push(mark);
+    else groups.push({ at, marks: [mark] });
+  }
+  return groups;
 }

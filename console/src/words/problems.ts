@@ -69,9 +69,9 @@ function deployProblems({ deploys, now }: Facts): Problem[] {
     const before = newest.get(deploy.app);
     if (!before || deploy.id > before.id) newest.set(deploy.app, deploy);
   }
-  return [...newest.values()].filter((deploy) => deploy.state === "failed").map((deploy) => ({
+  return [...newest.values()].filter((deploy) => deploy.state === "failed" || deploy.state === "aborted").map((deploy) => ({
     tone: "warn",
-    text: `The last deploy of ${deploy.app} failed ${relative(deploy.ended ?? deploy.started, now)}`,
+    text: `The last deploy of ${deploy.app} ${deploy.state === "failed" ? "failed" : "was aborted"} ${relative(deploy.ended ?? deploy.started, now)}`,
     detail: deploy.error ?? "what served before serves on",
     href: `/deploys/${deploy.id}`,
   }));
