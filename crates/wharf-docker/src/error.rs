@@ -140,7 +140,10 @@ impl Error {
             Error::Address(_) | Error::Malformed(..) => ErrorCode::InvalidArgument,
             Error::TooOld { .. } => ErrorCode::Unsupported,
             Error::BuildFailed { .. } => ErrorCode::InvalidArgument,
-            Error::PushFailed { .. } => ErrorCode::Unavailable,
+            Error::PushFailed { message, .. } => match is_login_failure(message) {
+                true => ErrorCode::Unauthenticated,
+                false => ErrorCode::Unavailable,
+            },
             Error::File { .. } => ErrorCode::Internal,
             Error::Refused { status, .. } => match status {
                 400 => ErrorCode::InvalidArgument,
@@ -161,6 +164,12 @@ impl Error {
     ) -> Error {
         Error::Broken { doing: doing.into(), source: source.into() }
     }
+}
+
+/// The stream has words only. Sources: distribution `errcode` ("unauthorized: authentication required"), moby
+/// `distribution/errors.go` ("no basic auth credentials").
+fn is_login_failure(message: &str) -> bool {
+    ["unauthorized", "no basic auth credentials"].iter().any(|words| message.contains(words))
 }
 
 /// The system's error at the bottom of a chain of errors.

@@ -2,6 +2,7 @@
 
 mod connection;
 mod generator;
+mod open_files;
 mod target;
 
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -27,7 +28,8 @@ pub struct LoadConfig {
     pub rate: f64,
     /// How long; `None` goes on until it is stopped.
     pub duration: Option<Duration>,
-    /// Connections at a time.
+    /// Connections at a time, up to 50,000. Fewer are used if the process may not open so many files; its soft limit
+    /// is raised as far as the hard one allows.
     pub connections_max: usize,
     /// Time for one request from when it is due, at most a minute.
     pub timeout: Duration,
@@ -67,8 +69,9 @@ pub struct Load;
 impl Load {
     /// Starts to send and returns at once. The load ends after `config.duration`, by [`LoadHandle::stop`], when the
     /// handle is dropped, or when `tasks` are stopped.
-    pub async fn start(config: LoadConfig, tasks: &Tasks) -> Result<LoadHandle, Error> {
+    pub async fn start(mut config: LoadConfig, tasks: &Tasks) -> Result<LoadHandle, Error> {
         config.check()?;
+        config.connections_max = open_files::allow_connections(config.connections_max);
         let target = Target::resolve(&config.url, config.host.as_deref()).await?;
         let started = Instant::now();
         let shared = Arc::new(Shared { record: Mutex::new(Record::new(started, SystemClock.now())) });

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed step of a test ends it")]
 
 mod build;
+mod faults;
 mod peers;
 mod push;
 

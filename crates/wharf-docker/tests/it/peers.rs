@@ -146,11 +146,28 @@ pub(crate) struct Registry {
 
 impl Registry {
     pub(crate) async fn start() -> Registry {
+        Registry::start_with(false).await
+    }
+
+    /// One that wants user `ci` with password `right`.
+    pub(crate) async fn start_with_password() -> Registry {
+        Registry::start_with(true).await
+    }
+
+    async fn start_with(has_password: bool) -> Registry {
         let dir = temp_dir();
+        // bcrypt of `right`, as `htpasswd -B` writes it.
+        let line = "ci:$2b$05$abcdefghijklmnopqrstuu8xaCxxL82bnl.UY74PMksDxIJShppPC\n";
+        let passwords = dir.path().join("htpasswd");
+        std::fs::write(&passwords, line).unwrap();
+        let auth = match has_password {
+            true => format!("auth: {{ htpasswd: {{ realm: test, path: {} }} }}\n", passwords.display()),
+            false => String::new(),
+        };
         let address = free_addr();
         let root = dir.path().display();
         let config = format!(
-            "version: 0.1\nstorage: {{ filesystem: {{ rootdirectory: {root} }} }}\nhttp: {{ addr: {address} }}\n"
+            "version: 0.1\nstorage: {{ filesystem: {{ rootdirectory: {root} }} }}\nhttp: {{ addr: {address} }}\n{auth}"
         );
         let path = dir.path().join("config.yml");
         std::fs::write(&path, config).unwrap();

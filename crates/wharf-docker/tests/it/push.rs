@@ -2,7 +2,7 @@
 
 use tokio::sync::mpsc;
 use wharf_docker::bollard::query_parameters::TagImageOptionsBuilder;
-use wharf_docker::{Error, Output, push};
+use wharf_docker::{Credentials, Error, Output, push};
 use wharf_test_support::require;
 
 use crate::peers;
@@ -28,6 +28,27 @@ async fn push_returns_the_digest_that_the_registry_has() {
         output.push(line);
     }
     assert!(output.iter().any(|line| line.ends_with(": Pushed")), "{output:?}");
+    remove(&engine, &reference).await;
+}
+
+#[tokio::test]
+async fn registry_with_a_password_takes_the_right_one_only() {
+    require!(Docker, Command("docker-registry"));
+    let engine = peers::engine().await;
+    let registry = peers::Registry::start_with_password().await;
+    let image = peers::tool_image(&engine, "push-password").await;
+    let name = format!("{}/a/tool", registry.address);
+    let options = TagImageOptionsBuilder::default().repo(&name).tag("r1").build();
+    engine.docker().tag_image(&image, Some(options)).await.unwrap();
+    let reference = format!("{name}:r1");
+    let credentials = |password: &str| Credentials { user: "ci".to_owned(), password: password.to_owned() };
+    for wrong in [None, Some(credentials("wrong"))] {
+        let error = push(&engine, &reference, wrong.as_ref(), &mut Output::discard()).await.unwrap_err();
+        assert!(matches!(error, Error::PushFailed { .. }), "{error:?}");
+        assert_eq!(error.code(), wharf_base::ErrorCode::Unauthenticated, "{error}");
+        assert!(!error.to_string().contains("wrong"), "{error}");
+    }
+    push(&engine, &reference, Some(&credentials("right")), &mut Output::discard()).await.unwrap();
     remove(&engine, &reference).await;
 }
 
