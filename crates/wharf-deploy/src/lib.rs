@@ -1,6 +1,32 @@
-//! Applications, releases and rollouts.
+//! Applications, releases and rollouts: from a Compose project to what runs and serves.
+//!
+//! A deploy flows through pure parts into the desired state of the hosts: [`api::DeployRequest`] → images are built →
+//! `translate` (what agents are to create) → `placement` (on which hosts) → `plan` (what stays, comes, goes; the
+//! desired states of each stage) → `rollout` (commits one stage after the other and waits until the world follows).
+//!
+//! What must always hold: one deploy at a time per application; what served before serves on until the switch, and
+//! after a failure before it; after the switch it only goes forward; a server killed at any point finishes or undoes
+//! what it was about when it starts again; an unchanged service keeps its containers.
 
+pub mod api;
+mod config;
+mod engine;
+mod error;
+mod handle;
+mod journal;
+mod mover;
 mod placement;
 mod plan;
+mod rollout;
+mod routes;
+mod run;
+mod store;
 mod strategy;
 mod translate;
+mod uploads;
+
+pub use config::Config;
+pub use engine::Deps;
+pub use error::Error;
+pub use handle::{Handle, start};
+pub use routes::routes;

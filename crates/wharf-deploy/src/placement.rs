@@ -21,7 +21,7 @@ use wharf_model::{HostView, Liveness, Name};
 
 /// One service as placement sees it.
 #[derive(Clone, Debug)]
-pub struct Want {
+pub(crate) struct Want {
     /// Service.
     pub service: Name,
     /// How many containers there are to be.
@@ -42,7 +42,7 @@ pub struct Want {
 
 /// A replica on a host.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Spot {
+pub(crate) struct Spot {
     /// Number of the replica.
     pub slot: u32,
     /// Its host.
@@ -51,7 +51,7 @@ pub struct Spot {
 
 /// What becomes of one service.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Decision {
+pub(crate) struct Decision {
     /// Slots that stay as they are.
     pub kept: Vec<u32>,
     /// Slots that go.
@@ -76,7 +76,7 @@ pub struct PlacementError {
 ///
 /// Errors: a service needs a new container and no host that matches is up; the message lists every host with the
 /// reason why it was left out.
-pub fn place(
+pub(crate) fn place(
     wants: &[Want],
     hosts: &[HostView],
     load: &BTreeMap<Name, u32>,
@@ -123,7 +123,7 @@ fn groups(wants: &[Want]) -> Vec<Vec<&Want>> {
 }
 
 /// Whether `host` is one that `selector` names.
-pub fn matches(selector: &HostSelector, host: &HostView) -> bool {
+pub(crate) fn matches(selector: &HostSelector, host: &HostView) -> bool {
     let has = |key: &str, value: &str| host.labels.get(key).is_some_and(|found| found == value);
     match selector {
         HostSelector::Any => true,
@@ -134,7 +134,7 @@ pub fn matches(selector: &HostSelector, host: &HostView) -> bool {
 }
 
 /// The selector as in the file.
-pub fn selector_text(selector: &HostSelector) -> String {
+pub(crate) fn selector_text(selector: &HostSelector) -> String {
     match selector {
         HostSelector::Any => "any".to_owned(),
         HostSelector::Pool(pool) => format!("pool({pool})"),

@@ -20,12 +20,12 @@ use crate::placement::{self, Decision, PlacementError, Spot, Want};
 use crate::strategy;
 use crate::translate::{Model, ServiceModel};
 
-pub use lines::lines;
-pub use stages::{Coming, Leaving, Rollout, Stages};
+pub(crate) use lines::lines;
+pub(crate) use stages::{Coming, Leaving, Rollout};
 
 /// What to plan.
 #[derive(Clone, Debug)]
-pub struct Input<'a> {
+pub(crate) struct Input<'a> {
     /// Application.
     pub app: &'a Name,
     /// Number that changed services get.
@@ -48,7 +48,7 @@ pub struct Input<'a> {
 
 /// What will happen.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// Application.
     pub app: Name,
     /// Release that it leads to.
@@ -65,7 +65,7 @@ pub struct Plan {
 
 impl Plan {
     /// Whether carrying it out would change nothing but the release's number.
-    pub fn is_up_to_date(&self) -> bool {
+    pub(crate) fn is_up_to_date(&self) -> bool {
         let stages = &self.rollout.stages;
         match (&stages.before, &stages.after) {
             (Some(before), Some(after)) => *before == AppDesired { release: before.release, ..after.clone() },
@@ -144,7 +144,7 @@ pub enum PlanError {
 /// Plans a deploy, rollback, scale or move.
 ///
 /// Errors: no host can run a service; a service with data would be scaled to 0.
-pub fn plan(input: &Input<'_>) -> Result<Plan, PlanError> {
+pub(crate) fn plan(input: &Input<'_>) -> Result<Plan, PlanError> {
     let previous = input.current.map(|current| current.release);
     let mut warnings = input.model.warnings.clone();
     let drafts: Vec<Draft<'_>> =
@@ -170,7 +170,7 @@ pub fn plan(input: &Input<'_>) -> Result<Plan, PlanError> {
 }
 
 /// Plans the removal of an application: requests stop, then everything goes.
-pub fn removal(app: &Name, current: &AppDesired, drain_ms: u64) -> Plan {
+pub(crate) fn removal(app: &Name, current: &AppDesired, drain_ms: u64) -> Plan {
     let services = lines::describe_gone(&current.instances);
     let rollout = stages::removal(current, drain_ms);
     let release = current.release;

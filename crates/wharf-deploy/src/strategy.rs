@@ -7,7 +7,7 @@
 use wharf_model::{ContainerSpec, MountSource};
 
 /// Why a second container with these settings must not run beside the first, in words; `None` if it may.
-pub fn why_once(spec: &ContainerSpec) -> Option<String> {
+pub(crate) fn why_once(spec: &ContainerSpec) -> Option<String> {
     if let Some(name) = &spec.container_name {
         return Some(format!("its container has the fixed name `{name}`"));
     }
@@ -23,7 +23,7 @@ pub fn why_once(spec: &ContainerSpec) -> Option<String> {
 }
 
 /// Whether the container keeps data on its host in a named volume, so that it must stay where the volume is.
-pub fn keeps_data(spec: &ContainerSpec) -> bool {
+pub(crate) fn keeps_data(spec: &ContainerSpec) -> bool {
     spec.mounts.iter().any(|mount| matches!(mount.source, MountSource::Volume(_)))
 }
 

@@ -29,7 +29,7 @@ pub struct UploadedFile {
 
 /// A whole application as agents are to create it, without hosts and numbers.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Model {
+pub(crate) struct Model {
     /// Services by name.
     pub services: BTreeMap<Name, ServiceModel>,
     /// Networks.
@@ -44,7 +44,7 @@ pub struct Model {
 
 /// One service.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ServiceModel {
+pub(crate) struct ServiceModel {
     /// Its containers.
     pub spec: ContainerSpec,
     /// Port for balancers.
@@ -75,7 +75,7 @@ pub struct ServiceModel {
 
 /// A route without its release.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RouteModel {
+pub(crate) struct RouteModel {
     /// Host name; `None` matches every name.
     pub host: Option<String>,
     /// Path prefix.
@@ -113,7 +113,7 @@ impl TranslateError {
 ///
 /// Errors: a name that can't be used, a relative bind mount that is writable or was not uploaded, a service without
 /// an image, two routes for the same host and path.
-pub fn translate(
+pub(crate) fn translate(
     app: &Name,
     project: &Project,
     images: &BTreeMap<String, String>,

@@ -5,7 +5,7 @@ use wharf_model::Instance;
 use super::{Action, Place, Plan, ServicePlan};
 
 /// The plan in words, one line per service and warning.
-pub fn lines(plan: &Plan) -> Vec<String> {
+pub(crate) fn lines(plan: &Plan) -> Vec<String> {
     let mut lines = Vec::with_capacity(plan.services.len() + plan.warnings.len() + 1);
     lines.push(match (plan.previous, plan.rollout.stages.after.is_some()) {
         (_, false) => format!("{}: everything is removed", plan.app),

@@ -24,7 +24,7 @@ const STOP_GRACE_MS: u64 = 10_000;
 /// How a plan is carried out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Rollout {
+pub(crate) struct Rollout {
     /// Desired states.
     pub stages: Stages,
     /// Instances that stop before the new ones start.
@@ -40,7 +40,7 @@ pub struct Rollout {
 /// Desired states of one application, in order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Stages {
+pub(crate) struct Stages {
     /// What it was; restored when something fails.
     pub before: Option<AppDesired>,
     /// Without what must stop first; `None` when nothing must.
@@ -56,7 +56,7 @@ pub struct Stages {
 /// A new instance and what it may do until it counts as healthy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Coming {
+pub(crate) struct Coming {
     /// Instance id.
     pub id: String,
     /// Service.
@@ -74,7 +74,7 @@ pub struct Coming {
 /// An instance that goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Leaving {
+pub(crate) struct Leaving {
     /// Instance id.
     pub id: String,
     /// Service.

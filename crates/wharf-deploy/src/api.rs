@@ -1,0 +1,306 @@
+//! The JSON of this part of `/api/v1`, for the server and for its clients.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use wharf_base::{Digest, UnixMillis};
+use wharf_compose::project::Project;
+use wharf_model::Name;
+
+pub use crate::plan::{Action, Place, ServicePlan};
+pub use crate::translate::UploadedFile;
+
+/// `GET /apps`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AppList {
+    /// Applications by name.
+    pub apps: Vec<AppView>,
+}
+
+/// One application; `GET /apps/{app}`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AppView {
+    /// Name.
+    pub name: Name,
+    /// Release that serves; `None` before the first has succeeded.
+    pub release: Option<u32>,
+    /// Release that a rollback without a number goes to.
+    pub previous_release: Option<u32>,
+    /// Services in order of their names.
+    pub services: Vec<ServiceView>,
+    /// Routes.
+    pub routes: Vec<RouteView>,
+    /// The deploy that runs now.
+    pub deploying: Option<u64>,
+}
+
+/// One service of an application.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServiceView {
+    /// Name.
+    pub name: Name,
+    /// Image of its newest instances, by digest where it is ours.
+    pub image: String,
+    /// Instances that there are to be.
+    pub replicas_desired: u32,
+    /// Instances that are healthy.
+    pub replicas_healthy: u32,
+    /// Requests from outside reach it.
+    pub routed: bool,
+    /// Release whose image and settings it has.
+    pub release: u32,
+}
+
+/// One route of an application.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteView {
+    /// Host name; `None` matches every name.
+    pub host: Option<String>,
+    /// Path prefix.
+    pub path: String,
+    /// Service that answers.
+    pub service: Name,
+}
+
+/// `GET /apps/{app}/releases`, the newest first.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ReleaseList {
+    /// Releases that are kept.
+    pub releases: Vec<ReleaseView>,
+}
+
+/// One release.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReleaseView {
+    /// Number, from 1.
+    pub number: u32,
+    /// When it was made.
+    pub created: UnixMillis,
+    /// Who deployed it.
+    pub author: String,
+    /// What they said about it.
+    pub message: String,
+    /// Image of each service.
+    pub images: BTreeMap<String, String>,
+    /// It serves now.
+    pub is_active: bool,
+}
+
+/// Answer of `POST /uploads`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Uploaded {
+    /// SHA-256 of the body.
+    pub digest: Digest,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// Body of `POST /apps/{app}/plan` and `POST /apps/{app}/deploys`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeployRequest {
+    /// The resolved project.
+    pub project: Project,
+    /// Build context of each service that is built.
+    #[serde(default)]
+    pub contexts: BTreeMap<String, BuildContext>,
+    /// Archive of each relative bind mount, by its source as in the project.
+    #[serde(default)]
+    pub files: BTreeMap<String, UploadedFile>,
+    /// A word about it, such as a commit's title.
+    #[serde(default)]
+    pub message: String,
+}
+
+/// An uploaded build context.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BuildContext {
+    /// The archive, as `POST /uploads` returned it.
+    pub digest: Digest,
+    /// Path of the Dockerfile in the archive.
+    pub dockerfile: String,
+}
+
+/// Answer of `POST /apps/{app}/plan`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlanView {
+    /// Application.
+    pub app: Name,
+    /// Release that a deploy would make.
+    pub release: u32,
+    /// Release that is active now.
+    pub previous: Option<u32>,
+    /// Nothing would change.
+    pub is_up_to_date: bool,
+    /// Services that are built first; whether they change is known only then.
+    pub builds: Vec<String>,
+    /// Per service.
+    pub services: Vec<ServicePlan>,
+    /// What people should know.
+    pub warnings: Vec<String>,
+    /// All of it in words.
+    pub lines: Vec<String>,
+}
+
+/// Answer to everything that starts a deploy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Started {
+    /// Its id: see `GET /deploys/{id}` and `/deploys/{id}/stream`.
+    pub deploy: u64,
+    /// Release that it leads to.
+    pub release: u32,
+}
+
+/// Body of `POST /apps/{app}/rollback`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RollbackRequest {
+    /// Release to go back to; `None` is the one before.
+    #[serde(default)]
+    pub release: Option<u32>,
+}
+
+/// Body of `POST /apps/{app}/scale`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScaleRequest {
+    /// Number of instances by service.
+    pub services: BTreeMap<String, u32>,
+}
+
+/// `GET /deploys`, the newest first.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DeployList {
+    /// Deploys.
+    pub deploys: Vec<DeployView>,
+}
+
+/// One deploy, rollback, scale, removal or move.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeployView {
+    /// Id, from 1.
+    pub id: u64,
+    /// Application.
+    pub app: Name,
+    /// Release that it leads to.
+    pub release: u32,
+    /// What it does.
+    pub what: What,
+    /// Who asked for it.
+    pub by: String,
+    /// How it stands.
+    pub state: DeployState,
+    /// Steps, in order.
+    pub steps: Vec<StepView>,
+    /// What went wrong, in words.
+    pub error: Option<String>,
+    /// Last log lines of the container that failed.
+    pub log_tail: Vec<String>,
+    /// When it began.
+    pub started: UnixMillis,
+    /// When it ended.
+    pub ended: Option<UnixMillis>,
+}
+
+/// What a deploy does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum What {
+    /// Makes a release.
+    Deploy,
+    /// Moves instances away from a draining host.
+    Move,
+    /// Removes the application.
+    Remove,
+    /// Goes back to a release.
+    Rollback,
+    /// Changes numbers of instances.
+    Scale,
+}
+
+impl What {
+    /// The word in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            What::Deploy => "deploy",
+            What::Move => "move",
+            What::Remove => "remove",
+            What::Rollback => "rollback",
+            What::Scale => "scale",
+        }
+    }
+}
+
+/// How a deploy stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeployState {
+    /// Somebody ended it; what served before serves on.
+    Aborted,
+    /// It failed; what served before serves on.
+    Failed,
+    /// It runs.
+    Running,
+    /// It ended well.
+    Succeeded,
+}
+
+impl DeployState {
+    /// The word in JSON and in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DeployState::Aborted => "aborted",
+            DeployState::Failed => "failed",
+            DeployState::Running => "running",
+            DeployState::Succeeded => "succeeded",
+        }
+    }
+}
+
+/// One step of a deploy; data of the stream's event `step`. A step is told again when its detail changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepView {
+    /// `build`, `plan`, `clear`, `start`, `healthy`, `switch`, `drain`, `stop`, or `undo`.
+    pub step: String,
+    /// In words.
+    pub detail: String,
+    /// It has ended.
+    pub ended: bool,
+    /// How long it has taken.
+    pub millis: u64,
+}
+
+/// A line of build output; data of the stream's event `output`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputView {
+    /// The line.
+    pub line: String,
+}
+
+/// How it ended; data of the stream's last event, `end`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndView {
+    /// How.
+    pub state: DeployState,
+    /// Release that is active now because of it, or that it was to lead to.
+    pub release: u32,
+    /// What went wrong, in words.
+    pub error: Option<String>,
+    /// Last log lines of the container that failed.
+    pub log_tail: Vec<String>,
+    /// How long it has taken.
+    pub millis: u64,
+}
+
+/// One event of a deploy's stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StreamItem {
+    /// Event `step`.
+    Step(StepView),
+    /// Event `output`.
+    Output(OutputView),
+    /// Event `end`; nothing follows.
+    End(EndView),
+}

@@ -1,0 +1,248 @@
+//! What every step of a rollout works with: configuration, ports, tables, and the deploys that run.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+use wharf_base::{Backoff, Clock, Tasks};
+use wharf_model::ports::{EventSink, Hosts, ImageBuilder, Pools, PortError};
+use wharf_model::{AppDesired, Change, Event, Generation, Name};
+use wharf_state::Database;
+
+use crate::Config;
+use crate::api::StepView;
+use crate::rollout::Halt;
+use crate::run::Run;
+use crate::store::Store;
+use crate::uploads::Uploads;
+
+/// What this part needs of others.
+pub struct Deps {
+    /// Hosts and desired state.
+    pub hosts: Arc<dyn Hosts>,
+    /// Balancers.
+    pub pools: Arc<dyn Pools>,
+    /// Builder of images.
+    pub builder: Arc<dyn ImageBuilder>,
+    /// Where events go.
+    pub events: Arc<dyn EventSink>,
+    /// The state database.
+    pub database: Database,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Directory for uploads; made if it is missing.
+    pub data: PathBuf,
+    /// Registry in names of built images: `127.0.0.1:5000`.
+    pub registry: String,
+}
+
+/// This part, running.
+pub(crate) struct Engine {
+    pub(crate) config: Config,
+    pub(crate) hosts: Arc<dyn Hosts>,
+    pub(crate) pools: Arc<dyn Pools>,
+    pub(crate) builder: Arc<dyn ImageBuilder>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) registry: String,
+    pub(crate) store: Store,
+    pub(crate) uploads: Uploads,
+    pub(crate) tasks: Tasks,
+    events: Arc<dyn EventSink>,
+    runs: Mutex<BTreeMap<u64, Arc<Run>>>,
+}
+
+impl Engine {
+    pub(crate) fn new(config: Config, deps: Deps, store: Store, uploads: Uploads, tasks: Tasks) -> Engine {
+        Engine {
+            config,
+            hosts: deps.hosts,
+            pools: deps.pools,
+            builder: deps.builder,
+            clock: deps.clock,
+            registry: deps.registry,
+            store,
+            uploads,
+            tasks,
+            events: deps.events,
+            runs: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn emit(&self, event: Event) {
+        self.events.emit(event);
+    }
+
+    /// The deploys that run, by id.
+    pub(crate) fn runs(&self) -> Vec<Arc<Run>> {
+        self.runs.lock().expect("no holder panics").values().cloned().collect()
+    }
+
+    pub(crate) fn run(&self, id: u64) -> Option<Arc<Run>> {
+        self.runs.lock().expect("no holder panics").get(&id).cloned()
+    }
+
+    pub(crate) fn add_run(&self, run: Arc<Run>) {
+        self.runs.lock().expect("no holder panics").insert(run.id, run);
+    }
+
+    pub(crate) fn remove_run(&self, id: u64) {
+        self.runs.lock().expect("no holder panics").remove(&id);
+    }
+
+    /// What `app` is to be in the newest generation.
+    pub(crate) fn desired(&self, app: &Name) -> Option<AppDesired> {
+        self.hosts.generation().apps.get(app).cloned()
+    }
+
+    /// Containers of other applications by host.
+    pub(crate) fn load_of_others(&self, generation: &Generation, app: &Name) -> BTreeMap<Name, u32> {
+        let mut load: BTreeMap<Name, u32> = BTreeMap::new();
+        let others = generation.apps.iter().filter(|(name, _)| *name != app);
+        for instance in others.flat_map(|(_, desired)| &desired.instances) {
+            *load.entry(instance.host.clone()).or_default() += 1;
+        }
+        load
+    }
+
+    /// Makes `desired` the newest state of the run's application and returns the generation. Does nothing if it is.
+    ///
+    /// Tried again while the other side is unavailable, at most `commit_tries_max` times. Never dropped half way:
+    /// callers must not put it into a `select!`.
+    pub(crate) async fn commit(
+        &self,
+        run: &Run,
+        desired: &Option<AppDesired>,
+        stage: &str,
+    ) -> Result<u64, PortError> {
+        let newest = self.hosts.generation();
+        if newest.apps.get(&run.app) == desired.as_ref() {
+            return Ok(newest.number);
+        }
+        let reason = format!("{} {} release {}: {stage}", run.what.as_str(), run.app, run.release());
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5), run.id);
+        let mut tries = 1;
+        loop {
+            let change = Change {
+                author: run.by.clone(),
+                reason: reason.clone(),
+                app: run.app.clone(),
+                desired: desired.clone(),
+            };
+            match self.hosts.commit(change).await {
+                Ok(generation) => return Ok(generation),
+                Err(error)
+                    if error.code == wharf_base::ErrorCode::Unavailable
+                        && tries < self.config.commit_tries_max
+                        && !self.tasks.shutdown().is_cancelled() =>
+                {
+                    tracing::warn!(%error, tries, "a generation could not be stored, trying again");
+                    tries += 1;
+                    tokio::time::sleep(backoff.next_wait()).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Runs a step: says that it began, does `work`, says how it ended, and stores that.
+    pub(crate) async fn step<T>(
+        &self,
+        run: &Run,
+        name: &str,
+        detail: String,
+        work: impl Future<Output = Result<(T, String), Halt>>,
+    ) -> Result<T, Halt> {
+        let began = Instant::now();
+        self.tell(run, StepView { step: name.to_owned(), detail, ended: false, millis: 0 });
+        let (result, detail) = match work.await {
+            Ok((value, detail)) => (Ok(value), detail),
+            // A step that a restarted server will take up again has not ended.
+            Err(Halt::Stopping) => return Err(Halt::Stopping),
+            Err(halt) => {
+                let detail = halt.to_string();
+                (Err(halt), detail)
+            }
+        };
+        let millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.tell(run, StepView { step: name.to_owned(), detail, ended: true, millis });
+        if let Err(error) = self.store.progress(run.id, run.journal.progress()).await {
+            // The deploy itself is not in danger: its phases are stored elsewhere and with care.
+            tracing::warn!(%error, deploy = run.id, "the progress of a deploy could not be stored");
+        }
+        result
+    }
+
+    /// Tells more about the step that runs.
+    pub(crate) fn detail(&self, run: &Run, detail: String) {
+        if let Some(open) = run.journal.open_step().filter(|open| open.detail != detail) {
+            self.tell(run, StepView { detail, ..open });
+        }
+    }
+
+    fn tell(&self, run: &Run, step: StepView) {
+        self.emit(Event::DeployStep {
+            deploy: run.id,
+            app: run.app.clone(),
+            release: run.release(),
+            step: step.step.clone(),
+            detail: step.detail.clone(),
+            ended: step.ended,
+            millis: step.millis,
+        });
+        run.journal.step(step);
+    }
+
+    /// Waits for `work`, unless the deploy is ended from outside or the server stops.
+    pub(crate) async fn unless_ended<T>(&self, run: &Run, work: impl Future<Output = T>) -> Result<T, Halt> {
+        tokio::select! {
+            biased;
+            () = run.cancelled() => Err(Halt::Aborted),
+            result = self.unless_stopping(work) => result,
+        }
+    }
+
+    /// Waits for `work`, unless the server stops.
+    pub(crate) async fn unless_stopping<T>(&self, work: impl Future<Output = T>) -> Result<T, Halt> {
+        let shutdown = self.tasks.shutdown();
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => Err(Halt::Stopping),
+            result = work => Ok(result),
+        }
+    }
+}
+
+/// What a look at the world says.
+pub(crate) enum Look<T> {
+    /// There it is.
+    Done(T),
+    /// Look again when something changes, or at this time.
+    Wait(Instant),
+}
+
+/// Looks at the newest value until it says `Done`.
+pub(crate) async fn watch_until<V: Clone, T>(
+    mut receiver: watch::Receiver<V>,
+    mut look: impl FnMut(&V) -> Look<T>,
+) -> T {
+    loop {
+        let newest = receiver.borrow_and_update().clone();
+        let again = match look(&newest) {
+            Look::Done(value) => return value,
+            Look::Wait(again) => again,
+        };
+        let changed = async {
+            if receiver.changed().await.is_err() {
+                // The other side is gone; only the time is left.
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            () = changed => {}
+            () = tokio::time::sleep_until(again) => {}
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What can go wrong when somebody asks for a deploy.
+
+use wharf_base::{Digest, ErrorCode, UnixMillis};
+use wharf_model::Name;
+use wharf_model::ports::PortError;
+
+use crate::plan::PlanError;
+use crate::translate::TranslateError;
+
+/// A request to this part failed. What fails *within* a deploy is in its record, not here.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "fields say what their variant's sentence says")]
+pub enum Error {
+    /// Something in the request is wrong.
+    #[error("{0}")]
+    Invalid(String),
+    /// The project can't be carried out.
+    #[error(transparent)]
+    Translate(#[from] TranslateError),
+    /// No plan can be made now.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// Another deploy of the application runs.
+    #[error(
+        "{app} is busy: {what} {deploy} by {by} runs since {since}\n  hint: wait for it, or end it with `wharf deploy abort {deploy}`"
+    )]
+    Busy { app: Name, deploy: u64, what: String, by: String, since: UnixMillis },
+    /// There is no such application.
+    #[error("there is no application `{0}`\n  hint: `wharf ps` lists them; `wharf deploy` makes one")]
+    UnknownApp(Name),
+    /// There is no such release.
+    #[error("{app} has no release {release}\n  hint: `wharf releases` lists those that are kept")]
+    UnknownRelease { app: Name, release: u32 },
+    /// There is no release before the active one.
+    #[error(
+        "{0} has no release before this one to roll back to\n  hint: `wharf releases` lists those that are kept"
+    )]
+    NoPrevious(Name),
+    /// There is no such deploy.
+    #[error("there is no deploy {0}")]
+    UnknownDeploy(u64),
+    /// The deploy has ended.
+    #[error("deploy {0} has ended already")]
+    Ended(u64),
+    /// Requests go to the new release already.
+    #[error(
+        "deploy {0} can't be ended any more: requests go to the new release\n  hint: use `wharf rollback`"
+    )]
+    TooLate(u64),
+    /// An upload is larger than allowed.
+    #[error("the upload is larger than {max} bytes\n  hint: see .dockerignore, or raise deploy.{key}")]
+    UploadTooLarge { max: u64, key: &'static str },
+    /// The upload broke off.
+    #[error("the upload broke off: {0}")]
+    UploadBroken(String),
+    /// No such upload.
+    #[error(
+        "{what}: the upload {digest} is not here\n  hint: deploy with the wharf command, which uploads first"
+    )]
+    UploadMissing { what: String, digest: Digest },
+    /// A file of an upload can't be read or written.
+    #[error("cannot {what} in the uploads directory")]
+    Io {
+        what: &'static str,
+        #[source]
+        source: std::io::Error,
+    },
+    /// Another part refused.
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// The database refused.
+    #[error(transparent)]
+    State(#[from] wharf_state::Error),
+    /// The disk refused.
+    #[error(transparent)]
+    Disk(#[from] wharf_disk::Error),
+    /// A stored record can't be read.
+    #[error("the stored {what} can't be read: {message}")]
+    Stored { what: &'static str, message: String },
+}
+
+impl Error {
+    /// How a caller may act on it.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Error::Invalid(_) | Error::Translate(_) | Error::UploadMissing { .. } => {
+                ErrorCode::InvalidArgument
+            }
+            Error::Plan(_) | Error::Busy { .. } | Error::NoPrevious(_) => ErrorCode::Conflict,
+            Error::Ended(_) | Error::TooLate(_) => ErrorCode::Conflict,
+            Error::UnknownApp(_) | Error::UnknownRelease { .. } | Error::UnknownDeploy(_) => {
+                ErrorCode::NotFound
+            }
+            Error::UploadTooLarge { key: "uploads_bytes_max", .. } => ErrorCode::ResourceExhausted,
+            Error::UploadTooLarge { .. } => ErrorCode::TooLarge,
+            Error::UploadBroken(_) => ErrorCode::Cancelled,
+            Error::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+                ErrorCode::ResourceExhausted
+            }
+            Error::Io { .. } | Error::Stored { .. } => ErrorCode::Internal,
+            Error::Port(error) => error.code,
+            Error::State(error) => error.code(),
+            Error::Disk(error) => error.code(),
+        }
+    }
+}
+
+impl From<Error> for wharf_http::ApiError {
+    fn from(error: Error) -> wharf_http::ApiError {
+        let mut message = error.to_string();
+        if let Some(source) = std::error::Error::source(&error) {
+            message.push_str(&format!(": {source}"));
+        }
+        wharf_http::ApiError::new(error.code(), message)
+    }
+}

@@ -1,0 +1,412 @@
+//! The running part as others use it: starts deploys, answers questions about them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures_util::{Stream, StreamExt, stream};
+use wharf_base::{Digest, Tasks};
+use wharf_model::{Generation, Name, Observed};
+
+use crate::api::{
+    AppView, DeployRequest, DeployView, EndView, PlanView, ReleaseView, RouteView, ServiceView, Started,
+    StreamItem, Uploaded, What,
+};
+use crate::engine::{Deps, Engine};
+use crate::journal::Journal;
+use crate::mover;
+use crate::rollout::{self, Job, recover};
+use crate::run::{NewRun, Run};
+use crate::store::{App, NewDeploy, Progress, Store};
+use crate::uploads::Uploads;
+use crate::{Config, Error, plan};
+
+/// LIMIT: deploys in one answer.
+const LIST_MAX: u32 = 1_000;
+/// LIMIT: characters of a release's message.
+const MESSAGE_MAX: usize = 1_000;
+
+/// The running part; clones share it.
+#[derive(Clone)]
+pub struct Handle {
+    engine: Arc<Engine>,
+}
+
+/// Opens the tables, settles what an earlier process has left half done, and watches for draining hosts.
+///
+/// Deploys that were interrupted before their switch are undone, others finished, each in a task of its own; until
+/// then their applications are busy.
+pub async fn start(config: Config, deps: Deps, tasks: &Tasks) -> Result<Handle, Error> {
+    let store = Store::open(deps.database.clone()).await?;
+    let directory = deps.data.join("uploads");
+    let clock = Arc::clone(&deps.clock);
+    let uploads = Uploads::open(directory, config.upload_bytes_max, config.uploads_bytes_max, clock).await?;
+    let engine = Arc::new(Engine::new(config, deps, store, uploads, tasks.clone()));
+    for stored in engine.store.running().await? {
+        let run = recover::adopt(&engine, &stored);
+        tasks.spawn(format!("deploy-{}", run.id), recover::settle(Arc::clone(&engine), run, stored));
+    }
+    let handle = Handle { engine };
+    tasks.spawn("deploy-mover", mover::watch(handle.clone(), tasks.shutdown()));
+    Ok(handle)
+}
+
+impl Handle {
+    /// Every application.
+    pub async fn apps(&self) -> Result<Vec<AppView>, Error> {
+        let apps = self.engine.store.apps().await?;
+        let (generation, observed) = self.world();
+        Ok(apps.iter().map(|app| self.app_view(app, &generation, &observed)).collect())
+    }
+
+    /// One application. Errors: `UnknownApp`.
+    pub async fn app(&self, name: &Name) -> Result<AppView, Error> {
+        let app = self.known(name).await?;
+        let (generation, observed) = self.world();
+        Ok(self.app_view(&app, &generation, &observed))
+    }
+
+    /// Releases that are kept, the newest first. Errors: `UnknownApp`.
+    pub async fn releases(&self, name: &Name) -> Result<Vec<ReleaseView>, Error> {
+        let app = self.known(name).await?;
+        let releases = self.engine.store.releases(name).await?;
+        let view = |release: crate::store::Release| {
+            let content = release.content;
+            let image = |(service, definition): (&String, &wharf_compose::project::Service)| {
+                let image = content.images.get(service).or(definition.image.as_ref())?;
+                Some((service.clone(), image.clone()))
+            };
+            ReleaseView {
+                number: release.number,
+                created: release.created,
+                author: release.author,
+                message: release.message,
+                images: content.project.services.iter().filter_map(image).collect(),
+                is_active: app.active == Some(release.number),
+            }
+        };
+        Ok(releases.into_iter().map(view).collect())
+    }
+
+    /// Stores an upload. Durable once it returns.
+    pub async fn upload(&self, body: axum::body::Body) -> Result<Uploaded, Error> {
+        self.engine.uploads.store(body).await
+    }
+
+    /// The file of an upload: agents fetch bundles of relative bind mounts by their digest.
+    pub fn upload_path(&self, digest: &Digest) -> Option<PathBuf> {
+        self.engine.uploads.path(digest)
+    }
+
+    /// What a deploy would do. Changes nothing.
+    pub async fn plan(&self, app: &Name, request: &DeployRequest) -> Result<PlanView, Error> {
+        self.check(app, request)?;
+        let (plan, builds) = rollout::foresee(&self.engine, app, request).await?;
+        let mut lines = plan::lines(&plan);
+        if !builds.is_empty() {
+            lines.push(format!("! built first, so more may change: {}", builds.join(", ")));
+        }
+        Ok(PlanView {
+            app: plan.app.clone(),
+            release: plan.release,
+            previous: plan.previous,
+            is_up_to_date: plan.is_up_to_date(),
+            builds,
+            services: plan.services.clone(),
+            warnings: plan.warnings.clone(),
+            lines,
+        })
+    }
+
+    /// Starts a deploy. Errors: `Busy`, and everything that is wrong with the request.
+    pub async fn deploy(&self, app: &Name, request: DeployRequest, by: &str) -> Result<Started, Error> {
+        self.check(app, &request)?;
+        // The parts that don't depend on builds are checked now, so that a mistake costs no build.
+        rollout::foresee(&self.engine, app, &request).await?;
+        self.begin(app, None, What::Deploy, by, Job::Deploy(Box::new(request))).await
+    }
+
+    /// Starts a rollback to `release`, or to the one before the active one.
+    pub async fn rollback(&self, name: &Name, release: Option<u32>, by: &str) -> Result<Started, Error> {
+        let app = self.known(name).await?;
+        let release = match release {
+            Some(release) => release,
+            None => app.previous.ok_or_else(|| Error::NoPrevious(name.clone()))?,
+        };
+        if self.engine.store.release(name, release).await?.is_none() {
+            return Err(Error::UnknownRelease { app: name.clone(), release });
+        }
+        self.begin(name, Some(release), What::Rollback, by, Job::Rollback).await
+    }
+
+    /// Starts to change numbers of instances.
+    pub async fn scale(
+        &self,
+        name: &Name,
+        services: &BTreeMap<String, u32>,
+        by: &str,
+    ) -> Result<Started, Error> {
+        let active = self.active(name).await?;
+        let release = self.engine.store.release(name, active).await?;
+        let release = release.ok_or_else(|| Error::UnknownRelease { app: name.clone(), release: active })?;
+        if services.is_empty() {
+            return Err(Error::Invalid(
+                "no service to scale was named\n  hint: wharf scale web=5".to_owned(),
+            ));
+        }
+        let mut numbers = BTreeMap::new();
+        for (service, replicas) in services {
+            let known = &release.content.project.services;
+            if !known.contains_key(service) {
+                let near = wharf_base::suggest(service, known.keys().map(String::as_str));
+                let hint = near.map_or_else(
+                    || format!("it has {}", known.keys().cloned().collect::<Vec<_>>().join(", ")),
+                    |near| format!("did you mean `{near}`?"),
+                );
+                return Err(Error::Invalid(format!("{name} has no service `{service}`\n  hint: {hint}")));
+            }
+            self.check_replicas(service, *replicas)?;
+            let service: Name = service.parse().map_err(|error| Error::Invalid(format!("{error}")))?;
+            numbers.insert(service, *replicas);
+        }
+        self.begin(name, Some(active), What::Scale, by, Job::Scale(numbers)).await
+    }
+
+    /// Starts to move instances of an application away from draining hosts.
+    pub(crate) async fn move_away(&self, name: &Name) -> Result<Started, Error> {
+        let active = self.active(name).await?;
+        self.begin(name, Some(active), What::Move, "wharf", Job::Move).await
+    }
+
+    /// Starts to remove an application with its releases. Its volumes stay on the hosts.
+    pub async fn remove(&self, name: &Name, by: &str) -> Result<Started, Error> {
+        let app = self.known(name).await?;
+        let release = app.active.unwrap_or(0);
+        self.begin(name, Some(release), What::Remove, by, Job::Remove).await
+    }
+
+    /// Deploys, the newest first, of one application or of all; at most 1,000.
+    pub async fn deploys(&self, app: Option<&Name>, limit: u32) -> Result<Vec<DeployView>, Error> {
+        let mut deploys = self.engine.store.deploys(app, limit.min(LIST_MAX)).await?;
+        for deploy in &mut deploys {
+            if let Some(run) = self.engine.run(deploy.id) {
+                *deploy = run.view();
+            }
+        }
+        Ok(deploys)
+    }
+
+    /// One deploy. Errors: `UnknownDeploy`.
+    pub async fn deploy_view(&self, id: u64) -> Result<DeployView, Error> {
+        if let Some(run) = self.engine.run(id) {
+            return Ok(run.view());
+        }
+        self.engine.store.deploy(id).await?.ok_or(Error::UnknownDeploy(id))
+    }
+
+    /// Ends a deploy that has not switched yet; it undoes what it did. Errors: `UnknownDeploy`, `Ended`, `TooLate`.
+    pub async fn abort(&self, id: u64, by: &str) -> Result<(), Error> {
+        match self.engine.run(id) {
+            Some(run) => run.abort(by),
+            None => {
+                self.deploy_view(id).await?;
+                Err(Error::Ended(id))
+            }
+        }
+    }
+
+    /// The story of a deploy from item `from` on, then live, until its end. Each item comes with its position.
+    ///
+    /// Errors: `UnknownDeploy`.
+    pub async fn stream(
+        &self,
+        id: u64,
+        from: usize,
+    ) -> Result<impl Stream<Item = (usize, StreamItem)> + Send + use<>, Error> {
+        let numbered = |(position, item)| (position, item);
+        if let Some(run) = self.engine.run(id) {
+            let live = stream::unfold((run, from), |(run, position)| async move {
+                let items = run.journal.next(position).await?;
+                let next = position + items.len();
+                let numbered: Vec<(usize, StreamItem)> = (position..).zip(items).collect();
+                Some((stream::iter(numbered), (run, next)))
+            });
+            return Ok(live.flatten().map(numbered).boxed());
+        }
+        let view = self.deploy_view(id).await?;
+        let mut items = self.engine.store.items(id).await?;
+        if let Some(ended) = view.ended {
+            let millis = u64::try_from(ended.since(view.started).as_millis()).unwrap_or(u64::MAX);
+            let (state, release, error, log_tail) = (view.state, view.release, view.error, view.log_tail);
+            items.push(StreamItem::End(EndView { state, release, error, log_tail, millis }));
+        }
+        Ok(stream::iter(items.into_iter().enumerate().skip(from)).map(numbered).boxed())
+    }
+
+    /// Takes the lease, answers, and goes on in a task.
+    async fn begin(
+        &self,
+        app: &Name,
+        release: Option<u32>,
+        what: What,
+        by: &str,
+        job: Job,
+    ) -> Result<Started, Error> {
+        let engine = &self.engine;
+        let started = engine.clock.now();
+        let new = NewDeploy { app: app.clone(), release, what, by: by.to_owned(), started };
+        let (id, release) = engine.store.begin(new).await?;
+        let uploads = match &job {
+            Job::Deploy(request) => uploads_of(request),
+            Job::Move | Job::Remove | Job::Rollback | Job::Scale(_) => BTreeSet::new(),
+        };
+        let run = Arc::new(Run::new(NewRun {
+            id,
+            app: app.clone(),
+            release,
+            what,
+            by: by.to_owned(),
+            started,
+            journal: Journal::new(engine.config.output_lines_max, Progress::default()),
+            uploads,
+        }));
+        engine.add_run(Arc::clone(&run));
+        engine.emit(wharf_model::Event::DeployStarted {
+            deploy: id,
+            app: app.clone(),
+            release,
+            what: what.as_str().to_owned(),
+            by: by.to_owned(),
+        });
+        engine.tasks.spawn(format!("deploy-{id}"), rollout::carry_out(Arc::clone(engine), run, job));
+        Ok(Started { deploy: id, release })
+    }
+
+    /// Limits and uploads of a request.
+    fn check(&self, app: &Name, request: &DeployRequest) -> Result<(), Error> {
+        let (project, config) = (&request.project, &self.engine.config);
+        if project.name != app.as_str() {
+            return Err(Error::Invalid(format!("the project is `{}`, not `{app}`", project.name)));
+        }
+        if project.services.is_empty() || project.services.len() > config.services_max {
+            return Err(Error::Invalid(format!(
+                "{} services; an application has 1 to {} (deploy.services_max)",
+                project.services.len(),
+                config.services_max
+            )));
+        }
+        if request.message.chars().count() > MESSAGE_MAX {
+            return Err(Error::Invalid(format!("the message is longer than {MESSAGE_MAX} characters")));
+        }
+        for (name, service) in &project.services {
+            self.check_replicas(name, service.deploy.replicas.unwrap_or(1))?;
+            if service.build.is_none() {
+                continue;
+            }
+            let what = || format!("services.{name}.build");
+            let context = request
+                .contexts
+                .get(name)
+                .ok_or_else(|| Error::Invalid(format!("{}: its context did not come along", what())))?;
+            self.uploaded(what, &context.digest)?;
+        }
+        for (source, file) in &request.files {
+            self.uploaded(|| format!("`{source}`"), &file.digest)?;
+        }
+        Ok(())
+    }
+
+    fn uploaded(&self, what: impl Fn() -> String, digest: &Digest) -> Result<(), Error> {
+        match self.engine.uploads.path(digest) {
+            Some(_) => Ok(()),
+            None => Err(Error::UploadMissing { what: what(), digest: digest.clone() }),
+        }
+    }
+
+    fn check_replicas(&self, service: &str, replicas: u32) -> Result<(), Error> {
+        let max = self.engine.config.replicas_max;
+        if replicas > max {
+            return Err(Error::Invalid(format!(
+                "{service}: {replicas} instances are more than {max} (deploy.replicas_max)"
+            )));
+        }
+        Ok(())
+    }
+
+    async fn known(&self, name: &Name) -> Result<App, Error> {
+        self.engine.store.app(name).await?.ok_or_else(|| Error::UnknownApp(name.clone()))
+    }
+
+    async fn active(&self, name: &Name) -> Result<u32, Error> {
+        self.known(name).await?.active.ok_or_else(|| Error::UnknownApp(name.clone()))
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    fn world(&self) -> (Arc<Generation>, Arc<Observed>) {
+        (self.engine.hosts.generation(), self.engine.hosts.observed().borrow().clone())
+    }
+
+    fn app_view(&self, app: &App, generation: &Generation, observed: &Observed) -> AppView {
+        let none = wharf_model::AppDesired::default();
+        let desired = generation.apps.get(&app.name).unwrap_or(&none);
+        let mut services: BTreeMap<&Name, ServiceView> = BTreeMap::new();
+        for instance in desired.instances.iter().filter(|one| !desired.draining.contains(&one.id)) {
+            let service = services.entry(&instance.service).or_insert_with(|| ServiceView {
+                name: instance.service.clone(),
+                image: String::new(),
+                replicas_desired: 0,
+                replicas_healthy: 0,
+                routed: desired.routes.iter().any(|route| route.service == instance.service),
+                release: 0,
+            });
+            service.replicas_desired += 1;
+            let report = observed.instance(&instance.host, &instance.id);
+            service.replicas_healthy += u32::from(report.is_some_and(|report| report.state.is_healthy()));
+            if instance.release >= service.release {
+                service.release = instance.release;
+                service.image.clone_from(&instance.spec.image);
+            }
+        }
+        let route = |route: &wharf_model::RouteSpec| RouteView {
+            host: route.host.clone(),
+            path: route.path.clone(),
+            service: route.service.clone(),
+        };
+        AppView {
+            name: app.name.clone(),
+            release: app.active,
+            previous_release: app.previous,
+            services: services.into_values().collect(),
+            routes: desired.routes.iter().map(route).collect(),
+            deploying: self.engine.runs().iter().find(|run| run.app == app.name).map(|run| run.id),
+        }
+    }
+}
+
+fn uploads_of(request: &DeployRequest) -> BTreeSet<Digest> {
+    let contexts = request.contexts.values().map(|context| context.digest.clone());
+    contexts.chain(request.files.values().map(|file| file.digest.clone())).collect()
+}
+
+/// Removes uploads that are old and that neither a kept release nor a running deploy needs.
+pub(crate) async fn prune_uploads(engine: &Engine) {
+    let pruned = async {
+        let mut needed: BTreeSet<Digest> = engine.store.files_in_use().await?.into_iter().collect();
+        for run in engine.runs() {
+            needed.extend(run.uploads.iter().cloned());
+        }
+        // What hosts are to mount now is needed whatever the history says.
+        for desired in engine.hosts.generation().apps.values() {
+            needed.extend(desired.files.iter().map(|file| file.digest.clone()));
+        }
+        engine.uploads.prune(needed, engine.config.uploads_kept).await
+    };
+    match pruned.await {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(count, "old uploads were removed"),
+        Err(error) => tracing::warn!(%error, "old uploads could not be removed"),
+    }
+}

@@ -1,0 +1,187 @@
+//! Step `plan`: from what was asked to a stored rollout.
+
+use std::collections::BTreeMap;
+
+use wharf_compose::project::Project;
+use wharf_model::Name;
+
+use super::{Halt, Job};
+use crate::Error;
+use crate::api::DeployRequest;
+use crate::engine::Engine;
+use crate::plan::{self, Input, Plan, Rollout};
+use crate::run::Run;
+use crate::store::{Content, Planned, Release, Scale};
+use crate::translate::{self, Model};
+
+/// What is to be planned.
+pub(crate) enum Draft {
+    /// A release that may turn out to be the active one.
+    Deploy { content: Box<Content>, message: String },
+    /// Everything goes.
+    Remove,
+    /// A stored release.
+    Rollback { content: Box<Content> },
+    /// The active release with other numbers or hosts.
+    Resize { content: Box<Content>, scales: BTreeMap<Name, u32> },
+}
+
+/// Reads what the job needs.
+pub(super) async fn draft(engine: &Engine, run: &Run, job: Job) -> Result<Draft, Halt> {
+    let content = stored(engine, &run.app, run.release()).await?;
+    Ok(match job {
+        Job::Deploy(_) => unreachable!("a deploy is drafted by its build"),
+        Job::Move => Draft::Resize { content, scales: BTreeMap::new() },
+        Job::Remove => Draft::Remove,
+        Job::Rollback => Draft::Rollback { content },
+        Job::Scale(scales) => Draft::Resize { content, scales },
+    })
+}
+
+async fn stored(engine: &Engine, app: &Name, release: u32) -> Result<Box<Content>, Error> {
+    let found = engine.store.release(app, release).await?;
+    let found = found.ok_or_else(|| Error::UnknownRelease { app: app.clone(), release })?;
+    Ok(Box::new(found.content))
+}
+
+/// Plans, tells the plan, stores it. `None`: nothing is to be done.
+pub(super) async fn plan_step(engine: &Engine, run: &Run, draft: Draft) -> Result<Option<Rollout>, Halt> {
+    let what = "what stays, comes and goes".to_owned();
+    engine
+        .step(run, "plan", what, async {
+            let (plan, planned) = decide(engine, run, draft).await?;
+            let mut detail = plan::lines(&plan).join("\n");
+            let Some(planned) = planned else {
+                if let Some(active) = plan.previous {
+                    run.set_release(active);
+                }
+                return Ok((None, detail));
+            };
+            if let (Some(release), true) = (&planned.release, plan.is_up_to_date()) {
+                detail = format!("release {}: the file differs, the containers don't", release.number);
+            }
+            let rollout = planned.rollout.clone();
+            engine.store.planned(run.id, &run.app, planned).await?;
+            Ok((Some(rollout), detail))
+        })
+        .await
+}
+
+/// The plan, and what to store of it unless nothing is to be done.
+async fn decide(engine: &Engine, run: &Run, draft: Draft) -> Result<(Plan, Option<Planned>), Error> {
+    let app = &run.app;
+    let (content, new_scales, is_resize) = match &draft {
+        Draft::Deploy { content, .. } | Draft::Rollback { content } => (content, None, false),
+        Draft::Resize { content, scales } => (content, Some(scales), true),
+        Draft::Remove => {
+            let current = engine.desired(app).unwrap_or_default();
+            let plan = plan::removal(app, &current, millis(engine.config.drain_deadline));
+            let planned = Planned { rollout: plan.rollout.clone(), release: None, scales: Vec::new() };
+            return Ok((plan, Some(planned)));
+        }
+    };
+    let known = engine.store.scales(app).await?;
+    let scales = scales(&content.project, known.clone(), new_scales)?;
+    let model = translate::translate(app, &content.project, &content.images, &content.files)?;
+    let plan = make(engine, app, run.release(), &model, &scales, is_resize)?;
+
+    let mut is_done = plan.is_up_to_date() && scales == known;
+    let mut release = None;
+    if let Draft::Deploy { content, message } = draft {
+        let active = match plan.previous {
+            Some(active) => engine.store.release(app, active).await?,
+            None => None,
+        };
+        is_done &= active.is_some_and(|active| active.content.is_same(&content));
+        let (number, created) = (run.release(), engine.clock.now());
+        release = Some(Release { number, created, author: run.by.clone(), message, content: *content });
+    } else if !is_resize {
+        is_done &= plan.previous == Some(plan.release);
+    }
+    let planned = Planned { rollout: plan.rollout.clone(), release, scales };
+    Ok((plan, (!is_done).then_some(planned)))
+}
+
+fn make(
+    engine: &Engine,
+    app: &Name,
+    release: u32,
+    model: &Model,
+    scales: &[Scale],
+    is_resize: bool,
+) -> Result<Plan, Error> {
+    let generation = engine.hosts.generation();
+    let hosts = engine.hosts.hosts();
+    let numbers: BTreeMap<Name, u32> =
+        scales.iter().map(|scale| (scale.service.clone(), scale.replicas)).collect();
+    let plan = plan::plan(&Input {
+        app,
+        release,
+        model,
+        current: generation.apps.get(app),
+        hosts: &hosts,
+        load: engine.load_of_others(&generation, app),
+        scales: &numbers,
+        is_resize,
+        drain_ms: millis(engine.config.drain_deadline),
+    })?;
+    Ok(plan)
+}
+
+/// The scales that hold for `project`: those whose service states the same number as when they were set, and new ones.
+fn scales(
+    project: &Project,
+    known: Vec<Scale>,
+    new: Option<&BTreeMap<Name, u32>>,
+) -> Result<Vec<Scale>, Error> {
+    let stated = |service: &Name| {
+        project.services.get(service.as_str()).map(|found| found.deploy.replicas.unwrap_or(1))
+    };
+    let mut scales: BTreeMap<Name, Scale> = known
+        .into_iter()
+        .filter(|scale| stated(&scale.service) == Some(scale.stated))
+        .map(|scale| (scale.service.clone(), scale))
+        .collect();
+    for (service, replicas) in new.into_iter().flatten() {
+        let stated =
+            stated(service).ok_or_else(|| Error::Invalid(format!("there is no service `{service}`")))?;
+        scales.insert(service.clone(), Scale { service: service.clone(), replicas: *replicas, stated });
+    }
+    // A scale to the number in the file is none.
+    scales.retain(|_, scale| scale.replicas != scale.stated);
+    Ok(scales.into_values().collect())
+}
+
+/// Plans a deploy without building: images that would be built from the same context count as unchanged.
+/// Returns the plan and the services that a deploy would build.
+pub(crate) async fn foresee(
+    engine: &Engine,
+    app: &Name,
+    request: &DeployRequest,
+) -> Result<(Plan, Vec<String>), Error> {
+    let releases = engine.store.releases(app).await?;
+    let next = releases.first().map_or(1, |newest| newest.number + 1);
+    let active = engine.desired(app).map(|current| current.release);
+    let active =
+        releases.into_iter().find(|release| Some(release.number) == active).map(|found| found.content);
+    let mut images = BTreeMap::new();
+    let mut builds = Vec::new();
+    for (name, service) in &request.project.services {
+        let Some(build) = &service.build else { continue };
+        builds.push(name.clone());
+        let same = active.as_ref().filter(|active| {
+            let before = active.project.services.get(name).and_then(|service| service.build.as_ref());
+            before == Some(build) && active.contexts.get(name) == request.contexts.get(name)
+        });
+        let unbuilt = || format!("{}/{app}/{name}:r{next}", engine.registry);
+        let image = same.and_then(|active| active.images.get(name)).cloned().unwrap_or_else(unbuilt);
+        images.insert(name.clone(), image);
+    }
+    let scales = scales(&request.project, engine.store.scales(app).await?, None)?;
+    let model = translate::translate(app, &request.project, &images, &request.files)?;
+    Ok((make(engine, app, next, &model, &scales, false)?, builds))
+}
+
+fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,93 @@
+//! Tables of this part in the state database: applications, releases, scales, deploys.
+//!
+//! A deploy row with state `running` is the lease on its application: a unique index allows one, so a restarted
+//! server knows what it was about. The row holds the whole rollout and its phase; see [`Phase`].
+
+mod apps;
+mod deploys;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use wharf_state::rusqlite::{self, types::Type};
+use wharf_state::{Database, Migration};
+
+use crate::Error;
+
+pub(crate) use apps::{App, Content, Release, Scale};
+pub(crate) use deploys::{NewDeploy, Phase, Planned, Progress, Stored};
+
+const MIGRATIONS: &[Migration] = &["
+    CREATE TABLE app (
+        name TEXT PRIMARY KEY,
+        active INTEGER,
+        previous INTEGER
+    ) STRICT;
+    CREATE TABLE release (
+        app TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        created INTEGER NOT NULL,
+        author TEXT NOT NULL,
+        message TEXT NOT NULL,
+        content TEXT NOT NULL,
+        PRIMARY KEY (app, number)
+    ) STRICT;
+    CREATE TABLE scale (
+        app TEXT NOT NULL,
+        service TEXT NOT NULL,
+        replicas INTEGER NOT NULL,
+        stated INTEGER NOT NULL,
+        PRIMARY KEY (app, service)
+    ) STRICT;
+    CREATE TABLE deploy (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        app TEXT NOT NULL,
+        release INTEGER NOT NULL,
+        what TEXT NOT NULL,
+        by TEXT NOT NULL,
+        state TEXT NOT NULL,
+        phase TEXT NOT NULL,
+        rollout TEXT,
+        scales TEXT,
+        steps TEXT NOT NULL,
+        items TEXT NOT NULL,
+        error TEXT,
+        log_tail TEXT NOT NULL,
+        started INTEGER NOT NULL,
+        ended INTEGER
+    ) STRICT;
+    CREATE UNIQUE INDEX deploy_running ON deploy (app) WHERE state = 'running';
+    CREATE INDEX deploy_app ON deploy (app, id);
+"];
+
+/// The tables.
+#[derive(Clone)]
+pub(crate) struct Store {
+    database: Database,
+}
+
+impl Store {
+    /// Brings the tables up to date.
+    pub(crate) async fn open(database: Database) -> Result<Store, Error> {
+        database.migrate("deploy", MIGRATIONS).await?;
+        Ok(Store { database })
+    }
+}
+
+/// A record as text for a column.
+fn to_text(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("plain records are JSON")
+}
+
+/// A column's text as a record.
+fn from_text<T: DeserializeOwned>(text: &str) -> Result<T, rusqlite::Error> {
+    serde_json::from_str(text).map_err(unreadable)
+}
+
+/// A record's word, such as a state, as its enum.
+fn from_word<T: DeserializeOwned>(word: String) -> Result<T, rusqlite::Error> {
+    serde_json::from_value(serde_json::Value::String(word)).map_err(unreadable)
+}
+
+fn unreadable(error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(0, Type::Text, Box::new(error))
+}
