@@ -11,7 +11,7 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
-        ["lab-init", rest @ ..] => init_main(&rest.iter().map(|&word| word.to_owned()).collect::<Vec<_>>()),
+        ["lab-init", rest @ ..] => init_main(rest),
         ["up", count, config] => block_on(async {
             let count = count.parse().unwrap_or_default();
             for host in open(config)?.up(count).await? {
