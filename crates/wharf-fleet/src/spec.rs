@@ -109,6 +109,9 @@ mod tests {
     #[test]
     fn format_1_is_what_containers_out_there_carry() {
         // A change of this value would replace every container of every user: bump FORMAT and compare by field instead.
-        assert_eq!(spec_hash(&instance("shop", "web", 1, 1), None), "1:365a2a652b9aff96fd6194516c8ff3ef2ca4973fede43916315e7e2094f93d3a");
+        assert_eq!(
+            spec_hash(&instance("shop", "web", 1, 1), None),
+            "1:365a2a652b9aff96fd6194516c8ff3ef2ca4973fede43916315e7e2094f93d3a"
+        );
     }
 }

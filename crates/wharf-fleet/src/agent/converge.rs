@@ -22,7 +22,7 @@ use wharf_docker::Engine;
 use wharf_docker::bollard::query_parameters::ListContainersOptionsBuilder;
 use wharf_model::{HostReport, InstanceState};
 
-use super::found::Found;
+use super::found::{Found, Run};
 use super::health::Health;
 use super::plan::{self, Plan, Unit, Wanted};
 use super::report::Reporter;
@@ -80,6 +80,8 @@ struct Turns {
     running: BTreeMap<String, Running>,
     failures: BTreeMap<String, Failure>,
     problem: Option<String>,
+    /// Containers that the machine's power loss ended; `None` before the first look.
+    cut_off: Option<BTreeSet<String>>,
     /// Networks and files may be left over.
     is_untidy: bool,
     starts: Arc<Semaphore>,
@@ -111,6 +113,7 @@ impl Converger {
             running: BTreeMap::new(),
             failures: BTreeMap::new(),
             problem: None,
+            cut_off: None,
             is_untidy: true,
             starts: Arc::new(Semaphore::new(self.config.starts_max.max(1))),
             stops: Arc::new(Semaphore::new(self.config.stops_max.max(1))),
@@ -168,6 +171,7 @@ impl Converger {
             (Ok(found), Some(engine)) => {
                 turns.problem = None;
                 turns.found = found;
+                turns.mark_cut_off();
                 self.health.look(engine, &turns.found, &turns.wanted).await;
                 next = next.min(self.judge(turns));
                 self.act(turns, engine).await;
@@ -235,19 +239,23 @@ impl Converger {
             wanted,
             cancelled: cancel.clone(),
         };
-        let wake = self.wake.clone();
+        let (wake, shutdown) = (self.wake.clone(), self.tasks.shutdown());
         self.tasks.spawn(format!("agent unit {instance}"), async move {
+            let tell = |phase| {
+                // A full queue means that a turn is due anyway; only the shown phase lags.
+                let _ = wake.try_send(Wake::Phase(instance.clone(), phase));
+            };
+            let work = async {
+                let _permit = tokio::select! {
+                    permit = permits.acquire_owned() => permit,
+                    () = cancel.cancelled() => return Outcome::Cancelled,
+                };
+                job.run(tell).await
+            };
             let outcome = tokio::select! {
-                permit = permits.acquire_owned() => {
-                    let tell = |phase| {
-                        // A full queue means that a turn is due anyway; only the shown phase lags.
-                        let _ = wake.try_send(Wake::Phase(instance.clone(), phase));
-                    };
-                    let outcome = job.run(tell).await;
-                    drop(permit);
-                    outcome
-                }
-                () = cancel.cancelled() => Outcome::Cancelled,
+                outcome = work => outcome,
+                // Every step can be done again: the next start of the agent finds what is left to do.
+                () = shutdown.cancelled() => return,
             };
             // The loop is gone only when the agent stops.
             let _ = wake.send(Wake::Ended(instance, outcome)).await;
@@ -328,6 +336,32 @@ impl Turns {
             }
         }
         self.failures.retain(|instance, failure| is_current(instance, &failure.hash));
+    }
+
+    /// What the first look finds ended with status 255 went down with the machine: that is how the Engine records a
+    /// container whose process it has lost. A routed service is never meant to end, so it is started again, whatever its
+    /// restart policy; one that ends with 255 later is treated as its policy says.
+    fn mark_cut_off(&mut self) {
+        let is_routed = |found: &Found| {
+            let mut mine = self.wanted.iter().filter(|one| one.instance.id == found.instance);
+            mine.any(|one| one.instance.serve.is_some())
+        };
+        let ended = |found: &&Found| found.run == Run::Exited(255);
+        let now: BTreeSet<String> = self
+            .found
+            .iter()
+            .filter(ended)
+            .filter(|found| is_routed(found))
+            .map(|found| found.id.clone())
+            .collect();
+        let still = match self.cut_off.take() {
+            None => now,
+            Some(before) => before.intersection(&now).cloned().collect(),
+        };
+        for found in &mut self.found {
+            found.was_cut_off = still.contains(&found.id);
+        }
+        self.cut_off = Some(still);
     }
 
     fn ended(&mut self, instance: String, outcome: Outcome, wait_max: Duration) {

@@ -26,6 +26,8 @@ pub(crate) struct Found {
     pub(crate) published: Vec<(IpAddr, u16, u16)>,
     /// The verdict over all checks; set by the agent, not by the Engine.
     pub(crate) is_healthy: bool,
+    /// The machine went down under it; set by the agent.
+    pub(crate) was_cut_off: bool,
 }
 
 /// Whether it runs.
@@ -71,6 +73,7 @@ impl Found {
             address: address(summary),
             published: published(summary),
             is_healthy: false,
+            was_cut_off: false,
         })
     }
 

@@ -20,6 +20,8 @@ use super::probe::{self, Verdict};
 
 /// An inspect is answered from memory.
 const INSPECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Before another inspect, after one that failed.
+const INSPECT_RETRY: Duration = Duration::from_millis(500);
 /// A container that has run so long is no longer "restarted a moment ago"; the Engine's own restart count starts anew
 /// after 10 s as well (moby `restartmanager`).
 const STEADY_AFTER: Duration = Duration::from_secs(10);
@@ -181,7 +183,10 @@ impl Health {
     }
 
     fn running(&self, found: &Found) -> (InstanceState, Option<Instant>) {
-        let Some(memory) = self.containers.get(&found.id) else { return (InstanceState::Starting, None) };
+        let Some(memory) = self.containers.get(&found.id) else {
+            // The inspect failed: the next turn tries again.
+            return (InstanceState::Starting, Some(Instant::now() + INSPECT_RETRY));
+        };
         let verdict =
             memory.probe.as_ref().map(|prober| prober.verdict.lock().expect("no holder panics").clone());
         let unhealthy = |reason: String| (InstanceState::Unhealthy { reason }, None);

@@ -146,7 +146,7 @@ fn steps_for(wanted: &Wanted, mine: &[&Found]) -> Vec<Step> {
     };
     let start = match keep.run {
         Run::Created => true,
-        Run::Exited(code) => starts_again(wanted.instance.spec.restart, code),
+        Run::Exited(code) => keep.was_cut_off || starts_again(wanted.instance.spec.restart, code),
         Run::Running | Run::Paused | Run::Restarting(_) | Run::Removing | Run::Dead => false,
     };
     let mut steps = others;
@@ -182,7 +182,7 @@ fn removal(found: &Found) -> Vec<Step> {
     }
 }
 
-/// Whether a container that ended is to run: the Engine restarts what fails; what it leaves (it was stopped by hand, or
+/// Whether a container that ended by itself or by hand is to run: the Engine restarts what fails; what it leaves (it was stopped by hand, or
 /// the machine lost power) is ours. `on-failure:N` that used up its tries stays ended.
 fn starts_again(restart: RestartPolicy, code: i64) -> bool {
     match restart {

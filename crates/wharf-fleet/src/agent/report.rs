@@ -37,16 +37,16 @@ struct Past {
 impl Reporter {
     /// A report with what is true of the host as a whole; asked of the Engine once.
     pub(crate) async fn facts(&mut self, engine: Option<&Engine>) -> HostReport {
-        if let (None, Some(engine)) = (&self.facts, engine) {
-            if let Ok(info) = engine.docker().info().await {
-                self.facts = Some(HostReport {
-                    agent_version: env!("CARGO_PKG_VERSION").to_owned(),
-                    engine_version: info.server_version.unwrap_or_default(),
-                    cpus: info.ncpu.and_then(|count| u32::try_from(count).ok()).unwrap_or(0),
-                    memory_bytes: info.mem_total.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0),
-                    ..HostReport::default()
-                });
-            }
+        if let (None, Some(engine)) = (&self.facts, engine)
+            && let Ok(info) = engine.docker().info().await
+        {
+            self.facts = Some(HostReport {
+                agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+                engine_version: info.server_version.unwrap_or_default(),
+                cpus: info.ncpu.and_then(|count| u32::try_from(count).ok()).unwrap_or(0),
+                memory_bytes: info.mem_total.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0),
+                ..HostReport::default()
+            });
         }
         let agent_version = env!("CARGO_PKG_VERSION").to_owned();
         self.facts.clone().unwrap_or_else(|| HostReport { agent_version, ..HostReport::default() })

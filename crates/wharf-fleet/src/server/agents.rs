@@ -61,8 +61,9 @@ async fn identify(State(fleet): State<Arc<Fleet>>, mut request: Request, next: N
 async fn watch_generations(
     State(fleet): State<Arc<Fleet>>,
     Extension(identity): Extension<Identity>,
+    Extension(peer): Extension<Peer>,
 ) -> Result<Response, Error> {
-    let connected = fleet.connected(identity.clone())?;
+    let connected = fleet.connected(identity.clone(), peer.address.map(|address| address.ip()))?;
     let shutdown = fleet.tasks.shutdown();
     let host = identity.name.clone();
     let line = move |generation: &Arc<wharf_model::Generation>| {
@@ -75,9 +76,10 @@ async fn watch_generations(
 async fn watch_tables(
     State(fleet): State<Arc<Fleet>>,
     Extension(identity): Extension<Identity>,
+    Extension(peer): Extension<Peer>,
 ) -> Result<Response, Error> {
     refuse_unless_balancer(&fleet, &identity)?;
-    let connected = fleet.connected(identity.clone())?;
+    let connected = fleet.connected(identity.clone(), peer.address.map(|address| address.ip()))?;
     let shutdown = fleet.tasks.shutdown();
     Ok(ndjson(follow(fleet.tables.subscribe(), |table| (**table).clone(), connected, identity, shutdown)))
 }

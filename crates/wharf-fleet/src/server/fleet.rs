@@ -4,6 +4,7 @@
 //! take a second, asynchronous lock for their whole length, so that they happen one after another.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::{Notify, watch};
@@ -54,6 +55,8 @@ pub(crate) struct Host {
     pub(crate) liveness: Liveness,
     /// Open watch streams; more than one only while an agent reconnects.
     connections: u32,
+    /// Address of its newest connection.
+    from: Option<IpAddr>,
     /// Since when it is lost; at the server's start, the moment when its grace ends.
     pub(crate) lost_since: Option<Instant>,
     /// Ends its streams when the host is removed.
@@ -245,15 +248,27 @@ impl Fleet {
         self.state().hosts.get(name).map(Host::identity)
     }
 
-    pub(crate) fn connected(self: &Arc<Fleet>, identity: Identity) -> Result<Connected, Error> {
-        let became_up = {
+    pub(crate) fn connected(
+        self: &Arc<Fleet>,
+        identity: Identity,
+        from: Option<IpAddr>,
+    ) -> Result<Connected, Error> {
+        let (became_up, other) = {
             let mut state = self.state();
             let host = state.known(&identity).ok_or(Error::UnknownHost)?;
             host.connections += 1;
             host.record.last_seen = self.deps.clock.now();
             host.lost_since = None;
-            std::mem::replace(&mut host.liveness, Liveness::Up) != Liveness::Up
+            let before = std::mem::replace(&mut host.from, from);
+            let other = before.filter(|_| host.connections > 1 && before != from);
+            (std::mem::replace(&mut host.liveness, Liveness::Up) != Liveness::Up, other)
         };
+        if let (Some(one), Some(two)) = (other, from) {
+            // A cloned disk has the same key, and both clones would fight over the same containers' names and reports.
+            let message = format!("host {} is connected from {one} and {two} at once", identity.name);
+            tracing::warn!(host = %identity.name, %one, %two, "one host is connected from two addresses");
+            self.deps.events.emit(Event::Warning { part: "agents".to_owned(), message });
+        }
         if became_up {
             tracing::info!(host = %identity.name, "host is up");
             self.deps.events.emit(Event::HostUp { host: identity.name.clone() });
@@ -390,6 +405,7 @@ impl Host {
             report: Arc::new(report),
             liveness: Liveness::Never,
             connections: 0,
+            from: None,
             lost_since: None,
             removed: CancellationToken::new(),
         }

@@ -38,6 +38,9 @@ pub(crate) use fleet::Fleet;
 pub use join::{NewToken, TokenMade, join_routes};
 pub use routes::routes;
 
+/// Finds the tar archive of a file bundle on the server's disk.
+pub type FindFiles = Arc<dyn Fn(&Digest) -> Option<PathBuf> + Send + Sync>;
+
 /// What the server's side needs of others.
 pub struct Deps {
     /// The control state.
@@ -55,7 +58,7 @@ pub struct Deps {
     /// The built-in registry, if it runs.
     pub registry: Option<RegistryPlace>,
     /// Path of the file bundle with this digest, if there is one.
-    pub files: Arc<dyn Fn(&Digest) -> Option<PathBuf> + Send + Sync>,
+    pub files: FindFiles,
     /// The host that the server itself runs on, if its Engine is to be used.
     pub local_host: Option<LocalHost>,
 }

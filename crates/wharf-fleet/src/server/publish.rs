@@ -13,8 +13,10 @@ use wharf_model::{Liveness, Observed, PoolsObserved, Table};
 use super::fleet::{Fleet, Host};
 use super::table::{self, HostFacts, Presence};
 
+/// Publishes once, so that nobody ever sees an empty table where there are routes, and then starts the task.
 pub(crate) fn start(fleet: &Arc<Fleet>, tasks: &Tasks) {
     let (fleet, shutdown) = (Arc::clone(fleet), tasks.shutdown());
+    publish(&fleet);
     tasks.spawn("fleet-publish", async move {
         loop {
             let begun = Instant::now();

@@ -29,6 +29,7 @@ fn found(wanted: &Wanted, run: Run) -> Found {
         address: None,
         published: vec![],
         is_healthy: run == Run::Running,
+        was_cut_off: false,
     }
 }
 
@@ -68,7 +69,7 @@ fn a_missing_instance_gets_everything_it_needs_in_order() {
 fn nothing_is_done_when_all_is_as_desired() {
     let one = wanted(instance("shop", "web", 1, 1));
     for run in [Run::Running, Run::Paused, Run::Restarting(1), Run::Exited(0), Run::Removing] {
-        assert!(plan_all(&[one.clone()], &[found(&one, run)]).is_empty(), "{run:?}");
+        assert!(plan_all(std::slice::from_ref(&one), &[found(&one, run)]).is_empty(), "{run:?}");
     }
 }
 
@@ -103,12 +104,15 @@ fn what_ended_is_started_as_its_policy_says() {
         let mut one = instance("shop", "web", 1, 1);
         one.spec.restart = restart;
         let one = wanted(one);
-        let steps = steps(&[one.clone()], &[found(&one, Run::Exited(code))]);
+        let steps = steps(std::slice::from_ref(&one), &[found(&one, Run::Exited(code))]);
         assert_eq!(!steps.is_empty(), expected, "{restart:?} {code}");
     }
     let one = wanted(instance("shop", "web", 1, 1));
+    let cut = Found { was_cut_off: true, ..found(&one, Run::Exited(255)) };
+    assert_eq!(steps(std::slice::from_ref(&one), &[cut]).len(), 1, "power loss is no end of its own");
     let created = found(&one, Run::Created);
-    assert_eq!(steps(&[one], &[created.clone()]), [Step::Start(Some(created.id))], "a cut creation goes on");
+    let expected = [Step::Start(Some(created.id.clone()))];
+    assert_eq!(steps(&[one], &[created]), expected, "a cut creation goes on");
 }
 
 #[test]
@@ -155,7 +159,7 @@ fn a_fixed_port_is_taken_over_only_when_the_predecessor_is_gone() {
         PublishedPort { host_ip: None, host_port: Some(80), container_port: 80, transport: Transport::Tcp };
     new.spec.ports = vec![port];
     let new = wanted(new);
-    let plan = plan_all(&[new.clone()], &[found(&old, Run::Running)]);
+    let plan = plan_all(std::slice::from_ref(&new), &[found(&old, Run::Running)]);
     assert_eq!(plan.units.len(), 1, "only the removal: {plan:?}");
     assert_eq!(plan.units[0].instance, old.instance.id);
     assert!(plan.waiting.contains_key(&new.instance.id));
