@@ -89,6 +89,13 @@ impl Config {
                 "registry.uploads_max and registry.connections_max must be at least 1".to_owned(),
             );
         }
+        if self.address.is_none() && self.listen[0].ip().is_unspecified() {
+            let message = format!(
+                "images can't carry the name {}, which is every address\n  hint: set registry.address",
+                self.listen[0]
+            );
+            return invalid(message);
+        }
         for address in &self.listen {
             if !address.ip().is_loopback() && !has_tls && !self.insecure {
                 return invalid(format!(
@@ -126,6 +133,8 @@ mod tests {
     fn an_open_address_needs_tls_or_an_explicit_word() {
         let listen = vec!["0.0.0.0:5000".parse().unwrap()];
         let config = Config { listen, ..Config::default() };
+        assert!(config.check(true).unwrap_err().to_string().contains("registry.address"));
+        let config = Config { address: Some("10.0.0.1:5000".to_owned()), ..config };
         assert!(config.check(false).unwrap_err().to_string().contains("registry.insecure"));
         config.check(true).unwrap();
         Config { insecure: true, ..config }.check(false).unwrap();

@@ -148,6 +148,7 @@ fn children(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use serde_json::json;
 
     const OCI: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -217,5 +218,28 @@ mod tests {
             assert!(error.contains(expected), "{error} lacks {expected}");
         }
         assert!(Manifest::parse(OCI, b"{\"layers\": []").is_err());
+    }
+
+    proptest! {
+        /// Documents near to real ones, bytes cut and changed: an answer each time, and only checked digests in it.
+        #[test]
+        fn any_bytes_are_read_without_a_panic(
+            cut in 0usize..400,
+            at in 0usize..400,
+            byte in any::<u8>(),
+            content_type in "(application/vnd\\.[a-z.+]{0,20}|)",
+        ) {
+            let document = json!({
+                "schemaVersion": 2, "config": { "digest": digest('1') }, "subject": { "digest": digest('2') },
+                "layers": [{ "digest": digest('3'), "urls": ["x"] }], "annotations": { "a": "b" },
+            });
+            let mut bytes = document.to_string().into_bytes();
+            let at = at % bytes.len();
+            bytes[at] = byte;
+            bytes.truncate(bytes.len().max(cut) - cut / 8);
+            if let Ok(manifest) = Manifest::parse(&content_type, &bytes) {
+                prop_assert!(http::HeaderValue::from_str(&manifest.media_type).is_ok());
+            }
+        }
     }
 }

@@ -9,7 +9,7 @@ use axum::Router;
 use axum::extract::Request;
 use serde::Serialize;
 use tokio::sync::{RwLock, oneshot};
-use wharf_base::{Clock, Tasks};
+use wharf_base::{Clock, Digest, Tasks};
 use wharf_disk::cas::{Limits, Store};
 use wharf_disk::{DirLock, format};
 use wharf_http::ServerOptions;
@@ -94,9 +94,8 @@ pub(crate) struct Registry {
     pub(crate) access: Arc<dyn RegistryAccess>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) counters: Counters,
-    /// Read-held from before a file gets its name until its row is there; written by the sweep. So the sweep never
-    /// takes a file whose row is about to come.
-    pub(crate) arriving: RwLock<()>,
+    /// One of each first byte of a digest, so that the sweep of one file doesn't hold up the pushes of others.
+    arriving: [RwLock<()>; 256],
     events: Arc<dyn EventSink>,
     tasks: Tasks,
     _lock: DirLock,
@@ -159,7 +158,7 @@ async fn open(config: Config, deps: Deps, tasks: &Tasks) -> Result<Handle, Error
         access: deps.access,
         clock: deps.clock,
         counters: Counters::default(),
-        arriving: RwLock::new(()),
+        arriving: std::array::from_fn(|_| RwLock::new(())),
         events: deps.events,
         tasks: tasks.clone(),
         _lock: lock,
@@ -233,6 +232,13 @@ impl Handle {
 }
 
 impl Registry {
+    /// Read-held from before a file gets its name until its row is there; write-held by the sweep. So the sweep never
+    /// takes a file whose row is about to come.
+    pub(crate) fn arriving(&self, digest: &Digest) -> &RwLock<()> {
+        let first = u8::from_str_radix(&digest.hex()[..2], 16).expect("a digest is hex");
+        &self.arriving[usize::from(first)]
+    }
+
     /// Runs the last part of a push or a deletion to its end, even when the client goes away meanwhile.
     pub(crate) async fn complete<T, F>(&self, work: F) -> Result<T, Refusal>
     where

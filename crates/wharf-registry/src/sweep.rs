@@ -87,7 +87,7 @@ pub(crate) async fn once(registry: &Registry) -> Result<(), Error> {
 
 async fn remove(registry: &Registry, digest: Digest) -> Result<(), Error> {
     // Asked again while nothing can arrive.
-    let _nothing_arrives = registry.arriving.write().await;
+    let _nothing_arrives = registry.arriving(&digest).write().await;
     let is_referenced = registry.metadata.unreferenced(vec![digest.clone()]).await?.is_empty();
     if !is_referenced && registry.store.delete(&digest).await? {
         registry.counters.blobs_swept.fetch_add(1, Ordering::Relaxed);

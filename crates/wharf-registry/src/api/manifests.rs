@@ -146,7 +146,7 @@ async fn store(
         pushed: registry.clock.now(),
     };
     let missing = {
-        let _arriving = registry.arriving.read().await;
+        let _arriving = registry.arriving(&digest).read().await;
         registry.store.put(&digest, bytes).await?;
         registry.metadata.put_manifest(name, row).await?
     };

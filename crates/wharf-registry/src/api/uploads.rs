@@ -113,7 +113,7 @@ async fn commit(call: &Call<'_>, name: RepositoryName, session: Session, expecte
 
 /// File first, row second.
 async fn link(registry: &Registry, name: &RepositoryName, session: &Session, digest: &Digest) -> Answer {
-    let _arriving = registry.arriving.read().await;
+    let _arriving = registry.arriving(digest).read().await;
     let size = session.commit(digest).await?;
     registry.metadata.add_link(name, digest, size).await?;
     registry.counters.pushes.fetch_add(1, Ordering::Relaxed);

@@ -1,44 +1,17 @@
 //! Real clients: Docker Engine, skopeo, curl.
 
-use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
 use wharf_test_support::require;
 
-use crate::support::{Server, noise, sha256};
-
-/// Runs a command to its end; panics with its output if it fails.
-async fn run(command: &mut Command) -> String {
-    let text = format!("{command:?}");
-    let mut command = tokio::process::Command::from(std::mem::replace(command, Command::new("true")));
-    let Output { status, stdout, stderr } = command.output().await.unwrap();
-    let output = format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
-    assert!(status.success(), "{text}\n{output}");
-    output
-}
-
-fn docker(arguments: &[&str]) -> Command {
-    let mut command = Command::new("docker");
-    command.args(arguments).env("DOCKER_API_VERSION", "1.41").env("DOCKER_BUILDKIT", "0");
-    command
-}
-
-fn write_image(directory: &Path) {
-    std::fs::write(
-        directory.join("Dockerfile"),
-        "FROM scratch\nCOPY one /one\nCOPY two /two\nCMD [\"/one\"]\n",
-    )
-    .unwrap();
-    std::fs::write(directory.join("one"), noise(300_000, 1)).unwrap();
-    std::fs::write(directory.join("two"), noise(2_000_000, std::process::id().into())).unwrap();
-}
+use crate::support::{Server, docker, noise, run, sha256, write_context};
 
 #[tokio::test]
 async fn docker_pushes_and_pulls() {
     require!(Docker, Command("docker"));
     let server = Server::start().await;
     let directory = tempfile::tempdir().unwrap();
-    write_image(directory.path());
+    write_context(directory.path(), std::process::id().into());
     let image = format!("{}/shop/web:v1", server.handle.image_address());
     let copy = format!("{}/copy/of/web:v1", server.handle.image_address());
     run(&mut docker(&["build", "-t", &image, directory.path().to_str().unwrap()])).await;
@@ -49,7 +22,7 @@ async fn docker_pushes_and_pulls() {
     assert!(pushed.contains(digest), "{pushed}");
     // Layers are mounted, not sent again.
     let before = server.handle.stats().bytes_in;
-    run(docker(&["tag", &image, &copy]).args::<_, &str>([])).await;
+    run(&mut docker(&["tag", &image, &copy])).await;
     let mounted = run(&mut docker(&["push", &copy])).await;
     assert!(mounted.contains("Mounted from shop/web"), "{mounted}");
     assert!(server.handle.stats().bytes_in - before < 100_000);
@@ -67,7 +40,7 @@ async fn skopeo_copies_both_ways() {
     require!(Command("skopeo"), Docker, Command("docker"));
     let server = Server::start().await;
     let directory = tempfile::tempdir().unwrap();
-    write_image(directory.path());
+    write_context(directory.path(), std::process::id().into());
     let address = server.handle.image_address();
     let image = format!("{address}/skopeo/source:v1");
     run(&mut docker(&["build", "-t", &image, directory.path().to_str().unwrap()])).await;

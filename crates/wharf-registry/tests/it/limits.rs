@@ -1,13 +1,15 @@
 //! Bounds: each refuses, says so, and counts.
 
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use wharf_base::{ByteSize, Clock, ManualClock, SystemClock};
+use wharf_base::{ByteSize, Clock, ManualClock, SystemClock, Tasks};
 use wharf_registry::Config;
+use wharf_test_support::require;
 
-use crate::support::{OCI_MANIFEST, Server, image, sha256, with_parameter};
+use crate::support::{Client, OCI_MANIFEST, Server, image, noise, run, sha256, start_in, with_parameter};
 
 #[tokio::test]
 async fn a_manifest_over_the_limit_is_refused_whole_or_streamed() {
@@ -63,6 +65,57 @@ async fn a_full_disk_refuses_pushes_and_serves_on() {
     assert!(server.handle.stats().disk_refused >= 3);
 }
 
+/// A file system of 24 MiB that is gone with the value.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    async fn mount() -> SmallDisk {
+        let directory = tempfile::tempdir().unwrap();
+        let options = ["-t", "tmpfs", "-o", "size=24m", "tmpfs"];
+        run(Command::new("mount").args(options).arg(directory.path())).await;
+        SmallDisk(directory)
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let status = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
+        assert!(status.is_ok_and(|status| status.success()), "{} stays mounted", self.0.path().display());
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_is_really_full_loses_nothing() {
+    require!(Root);
+    let disk = SmallDisk::mount().await;
+    let tasks = Tasks::new();
+    let config = Config { disk_free_min: ByteSize(0), ..Config::default() };
+    let handle = start_in(disk.0.path(), config, Arc::new(SystemClock), &tasks).await.unwrap();
+    let client = Client { address: handle.addresses()[0], authorization: None };
+    let manifest = client.push_image("a", "v1", "layer").await;
+
+    let too_large = noise(40 << 20, 1);
+    let location = client.open_upload("a").await;
+    let pieces = too_large.chunks(1 << 20).map(bytes::Bytes::copy_from_slice).collect();
+    let answer = client.send_stream("PATCH", &location, pieces).await;
+    answer.expect_error(507, "UNAVAILABLE");
+    // What fitted is a prefix of it.
+    let status = client.send("GET", &location).await.expect(204);
+    let last: usize = status.header("range").strip_prefix("0-").unwrap().parse().unwrap();
+    assert!(last > 10 << 20, "{last}");
+    client.send("GET", "/v2/a/manifests/v1").await.expect(200);
+    client.send("DELETE", &location).await.expect(204);
+
+    let bytes = noise(10 << 20, 2);
+    let digest = client.push_blob("a", bytes.clone()).await;
+    assert!(client.send("GET", &format!("/v2/a/blobs/{digest}")).await.expect(200).body == bytes);
+    assert_eq!(client.send("GET", "/v2/a/manifests/v1").await.expect(200).body, manifest);
+    assert!(handle.stats().disk_refused >= 1);
+    assert_eq!(handle.stats().refuses_writes, None);
+    drop(handle);
+    tasks.stop(Duration::from_secs(10)).await;
+}
+
 #[tokio::test]
 async fn bytes_that_nothing_refers_to_are_swept_after_a_time() {
     let clock = Arc::new(ManualClock::at(SystemClock.now()));
@@ -81,6 +134,43 @@ async fn bytes_that_nothing_refers_to_are_swept_after_a_time() {
     // It can come back.
     server.push_blob("a", "dropped").await;
     assert_eq!(server.send("GET", &format!("/v2/a/blobs/{blob}")).await.expect(200).body, "dropped");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_sweep_takes_nothing_that_a_push_was_told_is_there() {
+    let server = Server::with(Config { unreferenced_keep: Duration::ZERO, ..Config::default() }).await;
+    let (ended, mut has_ended) = tokio::sync::watch::channel(false);
+    let sweeps = async {
+        let mut count = 0;
+        while !*has_ended.borrow_and_update() {
+            server.handle.sweep().await.unwrap();
+            count += 1;
+        }
+        count
+    };
+    // All push and delete the same few blobs, so that files come and go under each other's hands.
+    let worker = |worker: usize| {
+        let client = server.client.clone();
+        async move {
+            let repository = format!("app-{worker}");
+            for round in 0..25 {
+                let content = format!("content-{}", (round + worker) % 3);
+                let manifest = client.push_image(&repository, "v1", &content).await;
+                let blob = format!("/v2/{repository}/blobs/{}", sha256(content.as_bytes()));
+                assert_eq!(client.send("GET", &blob).await.expect(200).body, content);
+                let path = format!("/v2/{repository}/manifests/{}", sha256(manifest.as_bytes()));
+                assert_eq!(client.send("GET", &path).await.expect(200).body, manifest);
+                client.send("DELETE", &path).await.expect(202);
+                client.send("DELETE", &blob).await.expect(202);
+            }
+        }
+    };
+    let workers = async {
+        futures_util::future::join_all((0..4).map(worker)).await;
+        ended.send_replace(true);
+    };
+    let (sweeps, ()) = tokio::join!(sweeps, workers);
+    assert!(sweeps > 1 && server.handle.stats().blobs_swept > 1, "{sweeps} sweeps");
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::{Command, Output};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -64,14 +65,12 @@ pub(crate) async fn start_in(
     tasks: &Tasks,
 ) -> Result<Handle, wharf_registry::Error> {
     let config = Config { listen: vec!["127.0.0.1:0".parse().unwrap()], ..config };
-    let deps = Deps {
-        data: directory.to_owned(),
-        access: Arc::new(Users),
-        tls: None,
-        clock,
-        events: Arc::new(Dropped),
-    };
-    wharf_registry::start(config, deps, tasks).await
+    wharf_registry::start(config, deps(directory, clock), tasks).await
+}
+
+pub(crate) fn deps(directory: &Path, clock: Arc<dyn Clock>) -> Deps {
+    let (data, access, events) = (directory.to_owned(), Arc::new(Users), Arc::new(Dropped));
+    Deps { data, access, tls: None, clock, events }
 }
 
 /// `pusher` and `puller`, each with its name as password.
@@ -193,6 +192,38 @@ impl Client {
         self.put_manifest(repository, tag, OCI_MANIFEST, manifest.clone()).await.expect(201);
         manifest
     }
+}
+
+/// Runs a command to its end and returns what it printed; panics with that if it fails.
+pub(crate) async fn run(command: &mut Command) -> String {
+    let text = format!("{command:?}");
+    let (is_good, output) = try_run(command).await;
+    assert!(is_good, "{text}\n{output}");
+    output
+}
+
+/// Runs a command to its end: whether it succeeded, and what it printed.
+pub(crate) async fn try_run(command: &mut Command) -> (bool, String) {
+    // Not blocking: the server that it talks to runs on the same thread.
+    let mut command = tokio::process::Command::from(std::mem::replace(command, Command::new("true")));
+    let Output { status, stdout, stderr } = command.output().await.unwrap();
+    let output = format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    (status.success(), output)
+}
+
+/// The `docker` command, held to what Engine 20.10 speaks.
+pub(crate) fn docker(arguments: &[&str]) -> Command {
+    let mut command = Command::new("docker");
+    command.args(arguments).env("DOCKER_API_VERSION", "1.41").env("DOCKER_BUILDKIT", "0");
+    command
+}
+
+/// The context of an image with two layers; `seed` makes it one that the Engine has not seen.
+pub(crate) fn write_context(directory: &Path, seed: u64) {
+    let dockerfile = "FROM scratch\nCOPY one /one\nCOPY two /two\nCMD [\"/one\"]\n";
+    std::fs::write(directory.join("Dockerfile"), dockerfile).unwrap();
+    std::fs::write(directory.join("one"), noise(300_000, seed)).unwrap();
+    std::fs::write(directory.join("two"), noise(2_000_000, seed + 1)).unwrap();
 }
 
 impl Answer {
