@@ -1,0 +1,260 @@
+//! Failures at every step: before the switch nothing has happened, after it the rollout goes forward.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use wharf_base::{ErrorCode, Tasks};
+use wharf_deploy::api::{DeployState, DeployView};
+use wharf_model::{Event, Liveness};
+
+use crate::world::*;
+
+/// A world with release 1 of a routed service on `a` and `b`.
+async fn serving() -> (Arc<World>, Server, tempfile::TempDir, Tasks) {
+    let (world, data, agents) = (World::new(&["a", "b"]), tempfile::tempdir().unwrap(), Tasks::new());
+    world.run(&agents);
+    let server = server(&world, data.path()).await;
+    assert_ok(&server.deploy(json!({ "web": web("v1", 2) })).await);
+    (world, server, data, agents)
+}
+
+/// Nothing is different from before, and the next deploy works.
+async fn assert_undone(world: &World, server: &Server, view: &DeployView, reason: &str) {
+    assert_eq!(view.error.as_deref(), Some(reason), "{view:#?}");
+    assert_eq!(world.desired(), (vec!["web-r1-1@a".into(), "web-r1-2@b".into()], vec![1]));
+    assert_eq!(world.gaps(), [""; 0]);
+    let failed = world.events().iter().any(|event| matches!(event, Event::DeployFailed { .. }));
+    assert!(failed);
+    world.behave("v9", Behaviour::Healthy);
+    let next = server.deploy(json!({ "web": web("v9", 2) })).await;
+    assert_ok(&next);
+    assert_eq!(world.gaps(), [""; 0]);
+}
+
+async fn check(behaviour: Behaviour, settings: Value, reason: &str) {
+    let (world, server, _data, _agents) = serving().await;
+    world.behave("v2", behaviour);
+    let mut service = web("v2", 2);
+    for (key, value) in settings.as_object().unwrap() {
+        service[key] = value.clone();
+    }
+    let view = server.deploy(json!({ "web": service })).await;
+    assert_eq!(view.state, DeployState::Failed);
+    assert_eq!(steps(&view), ["plan", "start", "healthy", "undo"]);
+    assert_undone(&world, &server, &view, reason).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn containers_that_fail_in_every_way_are_undone() {
+    check(Behaviour::Fail, json!({}), "web on a can't be started: no such file").await;
+    check(Behaviour::Exit(3), json!({}), "web on a ended with status 3").await;
+    check(Behaviour::Unhealthy, json!({}), "web on a is unhealthy after 30s: connection refused").await;
+    check(Behaviour::Silent, json!({}), "web on a is not healthy after 1m30s: starting").await;
+    check(Behaviour::CrashLoop, json!({ "restart": "always" }), "web on a was restarted 3 times").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_build_changes_nothing_and_its_number_is_used_again() {
+    let (world, server, _data, _agents) = serving().await;
+    world.build_fails(true);
+    let request = server.built("one").await;
+    let started = server.handle.deploy(&name("shop"), request.clone(), "ann").await.unwrap();
+    let view = server.end_of(started.deploy).await;
+    assert_eq!(view.error.as_deref(), Some("building web: COPY failed: no such file"));
+    assert_eq!(steps(&view), ["build"]);
+    assert_eq!(world.history().last().unwrap().reason, "deploy shop release 1: stop");
+    world.build_fails(false);
+    let started = server.handle.deploy(&name("shop"), request, "ann").await.unwrap();
+    assert_eq!(started.release, 2);
+    assert_ok(&server.end_of(started.deploy).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_lost_while_starting_is_undone_and_says_so() {
+    let (world, server, _data, _agents) = serving().await;
+    world.behave("v2", Behaviour::Silent);
+    let started =
+        server.handle.deploy(&name("shop"), request(json!({ "web": web("v2", 2) })), "ann").await.unwrap();
+    server.step_of(started.deploy, "healthy").await;
+    world.set_liveness("b", Liveness::Lost);
+    let view = server.end_of(started.deploy).await;
+    assert_eq!(view.error.as_deref(), Some("web on b can't become healthy: the host is lost"));
+    world.set_liveness("b", Liveness::Up);
+    assert_undone(&world, &server, &view, "web on b can't become healthy: the host is lost").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_does_nothing_is_named() {
+    let (world, server, _data, _agents) = serving().await;
+    world.freeze("b", true);
+    let view = server.deploy(json!({ "web": web("v2", 2) })).await;
+    assert_eq!(
+        view.error.as_deref(),
+        Some("web on b is not healthy after 1m30s: the host has not taken it up")
+    );
+    world.freeze("b", false);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_refuses_for_a_while_is_waited_for_and_for_long_is_a_failure() {
+    let (world, server, _data, _agents) = serving().await;
+    world.refuse_commits(5);
+    assert_ok(&server.deploy(json!({ "web": web("v2", 2) })).await);
+    world.refuse_commits(10);
+    let view = server.deploy(json!({ "web": web("v3", 2) })).await;
+    assert_eq!(view.error.as_deref(), Some("the disk refuses"));
+    assert_eq!(world.desired().1, [2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recreated_service_comes_back_when_its_successor_fails() {
+    let (world, server, _data, _agents) = serving().await;
+    let services = |image: &str| json!({ "db": db(image), "web": web("v1", 2) });
+    assert_ok(&server.deploy(services("d1")).await);
+    let before = world.desired();
+    world.behave("d2", Behaviour::Exit(1));
+    let view = server.deploy(services("d2")).await;
+    assert_eq!(view.error.as_deref(), Some("db on a ended with status 1"));
+    assert_eq!(steps(&view), ["plan", "clear", "start", "healthy", "undo"]);
+    assert_eq!(view.steps.last().unwrap().detail, "everything is as it was");
+    assert_eq!(world.desired(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_stop_in_time_fails_before_its_successor_starts() {
+    let (world, server, _data, _agents) = serving().await;
+    let services = |image: &str| json!({ "db": db(image), "web": web("v1", 2) });
+    assert_ok(&server.deploy(services("d1")).await);
+    world.freeze("a", true);
+    let view = server.deploy(services("d2")).await;
+    let error = view.error.as_deref().unwrap();
+    assert!(error.starts_with("db on a did not stop within 40s; undoing it failed too: db on a"), "{error}");
+    world.freeze("a", false);
+    assert_ok(&server.deploy(services("d2")).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_balancer_that_does_not_follow_holds_nothing_up_for_ever() {
+    let (world, server, _data, _agents) = serving().await;
+    world.balancers_follow(false);
+    let view = server.deploy(json!({ "web": web("v2", 2) })).await;
+    assert_ok(&view);
+    let detail = |step: &str| view.steps.iter().find(|one| one.step == step).unwrap().detail.clone();
+    assert!(detail("switch").ends_with("not yet: local"), "{}", detail("switch"));
+    assert_eq!(detail("drain"), "waited to the deadline, no count");
+    assert_eq!(world.desired().1, [2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_lost_after_the_switch_does_not_stop_it() {
+    let (world, server, _data, _agents) = serving().await;
+    world.in_flight(1, 1);
+    let started =
+        server.handle.deploy(&name("shop"), request(json!({ "web": web("v2", 2) })), "ann").await.unwrap();
+    server.step_of(started.deploy, "drain").await;
+    world.set_liveness("a", Liveness::Lost);
+    world.in_flight(1, 0);
+    assert_ok(&server.end_of(started.deploy).await);
+    assert_eq!(world.desired(), (vec!["web-r2-1@a".into(), "web-r2-2@b".into()], vec![2]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_abort_undoes_before_the_switch_and_is_refused_after_it() {
+    let (world, server, _data, _agents) = serving().await;
+    world.behave("v2", Behaviour::Silent);
+    let started =
+        server.handle.deploy(&name("shop"), request(json!({ "web": web("v2", 2) })), "ann").await.unwrap();
+    server.step_of(started.deploy, "healthy").await;
+    server.handle.abort(started.deploy, "bob").await.unwrap();
+    let view = server.end_of(started.deploy).await;
+    assert_eq!((view.state, view.error.as_deref()), (DeployState::Aborted, Some("bob ended it")));
+    assert_eq!(server.handle.abort(started.deploy, "bob").await.unwrap_err().code(), ErrorCode::Conflict);
+    assert_eq!(server.handle.abort(999, "bob").await.unwrap_err().code(), ErrorCode::NotFound);
+
+    world.in_flight(1, 1);
+    let started =
+        server.handle.deploy(&name("shop"), request(json!({ "web": web("v3", 2) })), "ann").await.unwrap();
+    server.step_of(started.deploy, "drain").await;
+    let error = server.handle.abort(started.deploy, "bob").await.unwrap_err();
+    assert!(error.to_string().contains("requests go to the new release"), "{error}");
+    world.in_flight(1, 0);
+    assert_ok(&server.end_of(started.deploy).await);
+    assert_eq!(world.gaps(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_abort_ends_a_build() {
+    let (world, server, _data, _agents) = serving().await;
+    world.build_hangs(true);
+    let request = server.built("one").await;
+    let started = server.handle.deploy(&name("shop"), request, "ann").await.unwrap();
+    server.step_of(started.deploy, "build").await;
+    server.handle.abort(started.deploy, "bob").await.unwrap();
+    assert_eq!(server.end_of(started.deploy).await.state, DeployState::Aborted);
+    assert_eq!(world.desired().1, [1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_deploy_at_a_time_and_the_second_hears_who_and_since_when() {
+    let (world, server, _data, _agents) = serving().await;
+    world.behave("v2", Behaviour::Silent);
+    let started =
+        server.handle.deploy(&name("shop"), request(json!({ "web": web("v2", 2) })), "ann").await.unwrap();
+    let error = server.handle.rollback(&name("shop"), Some(1), "bob").await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Conflict);
+    let text = error.to_string();
+    assert!(
+        text.starts_with(&format!("shop is busy: deploy {} by ann runs since 2", started.deploy)),
+        "{text}"
+    );
+    assert!(text.contains("hint: "), "{text}");
+    server.end_of(started.deploy).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn mistakes_are_answered_at_once_and_start_nothing() {
+    let (_world, server, _data, _agents) = serving().await;
+    let shop = name("shop");
+    let no_host = json!({ "web": { "image": "i", "x_wharf": { "hosts": { "pool": "gpu" } } } });
+    let writable = json!({ "web": { "image": "i",
+        "volumes": [{ "kind": "bind", "source": "./d", "target": "/d", "read_only": false }] } });
+    let many = json!({ "web": web("v", 101) });
+    let unbuilt = json!({ "web": { "build": { "context": "." } } });
+    for (services, expected) in [
+        (no_host, "no host can run `web` (x-wharf.hosts: pool(gpu)): a does not match, b does not match"),
+        (writable, "services.web.volumes: `./d` is mounted writable"),
+        (many, "web: 101 instances are more than 100"),
+        (unbuilt, "services.web.build: its context did not come along"),
+        (json!({}), "0 services"),
+    ] {
+        let error = server.handle.deploy(&shop, request(services), "ann").await.unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{error}");
+    }
+    let error = server.handle.deploy(&name("other"), request(json!({})), "ann").await.unwrap_err();
+    assert_eq!(error.to_string(), "the project is `shop`, not `other`");
+    let error = server.handle.scale(&shop, &map([("wbe", 2)]), "ann").await.unwrap_err();
+    assert_eq!(error.to_string(), "shop has no service `wbe`\n  hint: did you mean `web`?");
+    for error in [
+        server.handle.rollback(&shop, Some(7), "ann").await.unwrap_err(),
+        server.handle.app(&name("nope")).await.unwrap_err(),
+        server.handle.deploy_view(99).await.unwrap_err(),
+    ] {
+        assert_eq!(error.code(), ErrorCode::NotFound, "{error}");
+    }
+    let error = server.handle.rollback(&shop, None, "ann").await.unwrap_err();
+    assert!(error.to_string().starts_with("shop has no release before this one"), "{error}");
+    assert_eq!(server.handle.deploys(None, 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn placement_that_became_impossible_meanwhile_fails_the_deploy() {
+    let (world, server, _data, _agents) = serving().await;
+    world.set_liveness("a", Liveness::Lost);
+    world.set_liveness("b", Liveness::Lost);
+    let error = server
+        .handle
+        .deploy(&name("shop"), request(json!({ "web": web("v2", 2) })), "ann")
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("a is lost, b is lost"), "{error}");
+}

@@ -1,0 +1,577 @@
+//! Hosts whose agents converge step by step, balancers that follow, a builder; each can be told to misbehave.
+//!
+//! The world outlives the server that is tested, as real hosts do. It watches all the time that every route of a
+//! service that may run twice has a healthy target, and writes down when it has none.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, watch};
+use wharf_base::{Digest, ErrorCode, SystemClock, Tasks, UnixMillis};
+use wharf_deploy::api::{BuildContext, DeployRequest, DeployState, DeployView, StreamItem};
+use wharf_deploy::{Config, Deps, Handle};
+use wharf_model::ports::{BuildRequest, BuiltImage, EventSink, Hosts, ImageBuilder, Pools, PortError};
+use wharf_model::{
+    BalancerView, Change, Event, Generation, HostReport, HostView, Instance, InstanceReport, InstanceState,
+    Liveness, Name, Observed, PoolsObserved, ReleaseTraffic,
+};
+use wharf_state::Database;
+
+/// What containers of an image do once they are started.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Behaviour {
+    /// They become healthy.
+    Healthy,
+    /// They never pass a check.
+    Unhealthy,
+    /// They stay in `Starting`.
+    Silent,
+    /// They end with this status.
+    Exit(i64),
+    /// They can't be made.
+    Fail,
+    /// The Engine starts them again and again.
+    CrashLoop,
+}
+
+/// Where the server loses power.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// Before the nth commit from now takes effect.
+    BeforeCommit(usize),
+    /// After it took effect, before the server hears of it.
+    AfterCommit(usize),
+}
+
+pub(crate) struct World {
+    state: Mutex<State>,
+    observed: watch::Sender<Arc<Observed>>,
+    pools: watch::Sender<Arc<PoolsObserved>>,
+    work: tokio::sync::Notify,
+    /// True once the power is cut.
+    pub(crate) is_cut: watch::Sender<bool>,
+}
+
+struct State {
+    generation: Arc<Generation>,
+    history: Vec<Arc<Generation>>,
+    hosts: BTreeMap<Name, HostView>,
+    reports: BTreeMap<Name, HostReport>,
+    behaviours: Vec<(String, Behaviour)>,
+    /// Hosts whose agents do nothing.
+    frozen: BTreeSet<Name>,
+    balancers_follow: bool,
+    in_flight: BTreeMap<u32, u64>,
+    refuse_commits: usize,
+    cut: Option<Cut>,
+    build_fails: bool,
+    build_hangs: bool,
+    gaps: Vec<String>,
+    events: Vec<Event>,
+}
+
+pub(crate) fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+impl World {
+    /// A world with these hosts: `a`, `g1:green`.
+    pub(crate) fn new(hosts: &[&str]) -> Arc<World> {
+        let mut state = State {
+            generation: Arc::default(),
+            history: Vec::new(),
+            hosts: BTreeMap::new(),
+            reports: BTreeMap::new(),
+            behaviours: Vec::new(),
+            frozen: BTreeSet::new(),
+            balancers_follow: true,
+            in_flight: BTreeMap::new(),
+            refuse_commits: 0,
+            cut: None,
+            build_fails: false,
+            build_hangs: false,
+            gaps: Vec::new(),
+            events: Vec::new(),
+        };
+        for text in hosts {
+            let (host, colour) = text.split_once(':').unwrap_or((text, ""));
+            let labels = (!colour.is_empty()).then(|| ("colour".to_owned(), colour.to_owned()));
+            let view = HostView {
+                name: name(host),
+                labels: labels.into_iter().collect(),
+                liveness: Liveness::Up,
+                draining: false,
+                last_seen: UnixMillis(0),
+                address: None,
+                engine_version: None,
+                agent_version: None,
+                cpus: None,
+                memory_bytes: None,
+                generation: 0,
+                instances_desired: 0,
+                instances_healthy: 0,
+            };
+            state.hosts.insert(name(host), view);
+            state.reports.insert(name(host), HostReport::default());
+        }
+        let balancer = BalancerView { name: "local".to_owned(), ..BalancerView::default() };
+        Arc::new(World {
+            state: Mutex::new(state),
+            observed: watch::Sender::default(),
+            pools: watch::Sender::new(Arc::new(PoolsObserved { balancers: vec![balancer] })),
+            work: tokio::sync::Notify::new(),
+            is_cut: watch::Sender::new(false),
+        })
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let value = change(&mut self.state.lock().unwrap());
+        self.work.notify_one();
+        value
+    }
+
+    /// Containers whose image contains `part` do this from now on.
+    pub(crate) fn behave(&self, part: &str, behaviour: Behaviour) {
+        self.with(|state| state.behaviours.insert(0, (part.to_owned(), behaviour)));
+    }
+
+    pub(crate) fn set_liveness(&self, host: &str, liveness: Liveness) {
+        self.with(|state| state.hosts.get_mut(&name(host)).unwrap().liveness = liveness);
+    }
+
+    /// Drains a host; its agent reports something soon after, as agents do.
+    pub(crate) fn set_draining(&self, host: &str) {
+        self.with(|state| {
+            state.hosts.get_mut(&name(host)).unwrap().draining = true;
+            state.reports.get_mut(&name(host)).unwrap().pulled_bytes += 1;
+        });
+    }
+
+    pub(crate) fn freeze(&self, host: &str, is_frozen: bool) {
+        self.with(|state| match is_frozen {
+            true => state.frozen.insert(name(host)),
+            false => state.frozen.remove(&name(host)),
+        });
+    }
+
+    pub(crate) fn balancers_follow(&self, follow: bool) {
+        self.with(|state| state.balancers_follow = follow);
+    }
+
+    /// Requests in flight to a release, until told otherwise.
+    pub(crate) fn in_flight(&self, release: u32, count: u64) {
+        self.with(|state| state.in_flight.insert(release, count));
+    }
+
+    pub(crate) fn refuse_commits(&self, count: usize) {
+        self.with(|state| state.refuse_commits = count);
+    }
+
+    pub(crate) fn cut_at(&self, cut: Option<Cut>) {
+        self.is_cut.send_replace(false);
+        self.with(|state| state.cut = cut);
+    }
+
+    pub(crate) fn build_fails(&self, fails: bool) {
+        self.with(|state| state.build_fails = fails);
+    }
+
+    pub(crate) fn build_hangs(&self, hangs: bool) {
+        self.with(|state| state.build_hangs = hangs);
+    }
+
+    pub(crate) fn gaps(&self) -> Vec<String> {
+        self.with(|state| state.gaps.clone())
+    }
+
+    pub(crate) fn events(&self) -> Vec<Event> {
+        self.with(|state| state.events.clone())
+    }
+
+    pub(crate) fn history(&self) -> Vec<Arc<Generation>> {
+        self.with(|state| state.history.clone())
+    }
+
+    /// `web-r1-1@a` of the newest generation, and the releases that routes point to.
+    pub(crate) fn desired(&self) -> (Vec<String>, Vec<u32>) {
+        let generation = self.generation();
+        let apps = generation.apps.values();
+        let instances = apps.clone().flat_map(|app| &app.instances);
+        let show = |one: &Instance| format!("{}-r{}-{}@{}", one.service, one.release, one.slot, one.host);
+        (instances.map(show).collect(), apps.flat_map(|app| &app.routes).map(|route| route.release).collect())
+    }
+
+    /// Runs the agents and balancers until `tasks` stops.
+    pub(crate) fn run(self: &Arc<World>, tasks: &Tasks) {
+        let (world, shutdown) = (Arc::clone(self), tasks.shutdown());
+        tasks.spawn("world", async move {
+            loop {
+                let has_moved = world.step();
+                tokio::task::yield_now().await;
+                if !has_moved {
+                    tokio::select! {
+                        () = shutdown.cancelled() => return,
+                        () = world.work.notified() => {}
+                    }
+                }
+            }
+        });
+    }
+
+    /// One step of every agent and balancer. Whether anything has changed.
+    fn step(&self) -> bool {
+        let mut state = self.state.lock().unwrap();
+        let generation = Arc::clone(&state.generation);
+        let mut reports = state.reports.clone();
+        for (host, report) in &mut reports {
+            if state.hosts[host].liveness != Liveness::Up || state.frozen.contains(host) {
+                continue;
+            }
+            report.generation_seen = generation.number;
+            let wanted: Vec<(&Name, &Instance)> = generation
+                .apps
+                .iter()
+                .flat_map(|(app, desired)| desired.instances.iter().map(move |one| (app, one)))
+                .filter(|(_, one)| one.host == *host)
+                .collect();
+            let is_wanted = |report: &InstanceReport| wanted.iter().any(|(_, one)| one.id == report.id);
+            // What goes is reported as stopping once, then not at all.
+            report.instances.retain(|one| is_wanted(one) || one.state != InstanceState::Stopping);
+            for one in &mut report.instances {
+                if !wanted.iter().any(|(_, wanted)| wanted.id == one.id) {
+                    one.state = InstanceState::Stopping;
+                }
+            }
+            for (app, instance) in wanted {
+                match report.instances.iter_mut().find(|one| one.id == instance.id) {
+                    Some(one) => advance(one, &behaviour(&state.behaviours, &instance.spec.image)),
+                    None => report.instances.push(first_report(app, instance)),
+                }
+            }
+            let is_settled = report.instances.iter().all(|one| one.state != InstanceState::Stopping);
+            if is_settled {
+                report.generation = generation.number;
+            }
+        }
+        let mut has_moved = reports != state.reports;
+        state.reports = reports;
+        let observed = Observed {
+            generation: generation.number,
+            hosts: state
+                .reports
+                .iter()
+                .map(|(host, report)| (host.clone(), (state.hosts[host].liveness, report.clone())))
+                .collect(),
+        };
+        let gaps = gaps(&generation, &observed);
+        state.gaps.extend(gaps);
+        let observed = Arc::new(observed);
+        if *self.observed.borrow() != observed {
+            self.observed.send_replace(observed);
+        }
+
+        let mut balancer = self.pools.borrow().balancers[0].clone();
+        if state.balancers_follow {
+            balancer.generation = generation.number;
+        }
+        balancer.draining =
+            generation.apps.values().flat_map(|app| &app.draining).map(|id| (id.clone(), 0)).collect();
+        balancer.traffic = state
+            .in_flight
+            .iter()
+            .map(|(release, in_flight)| ReleaseTraffic {
+                app: "shop".to_owned(),
+                service: "web".to_owned(),
+                release: *release,
+                in_flight: *in_flight,
+                ..ReleaseTraffic::default()
+            })
+            .collect();
+        let pools = Arc::new(PoolsObserved { balancers: vec![balancer] });
+        if *self.pools.borrow() != pools {
+            has_moved = true;
+            self.pools.send_replace(pools);
+        }
+        has_moved
+    }
+}
+
+fn behaviour(behaviours: &[(String, Behaviour)], image: &str) -> Behaviour {
+    let found = behaviours.iter().find(|(part, _)| image.contains(part));
+    found.map_or(Behaviour::Healthy, |(_, behaviour)| behaviour.clone())
+}
+
+fn first_report(app: &Name, instance: &Instance) -> InstanceReport {
+    InstanceReport {
+        id: instance.id.clone(),
+        app: app.clone(),
+        service: instance.service.clone(),
+        release: instance.release,
+        slot: instance.slot,
+        state: InstanceState::Pulling,
+        address: None,
+        container_id: None,
+        since: UnixMillis(0),
+        restarts: 0,
+        log_tail: Vec::new(),
+    }
+}
+
+fn advance(report: &mut InstanceReport, behaviour: &Behaviour) {
+    report.state = match (&report.state, behaviour) {
+        (InstanceState::Pulling, Behaviour::Fail) => {
+            InstanceState::Failed { reason: "no such file".to_owned() }
+        }
+        (InstanceState::Pulling, _) => InstanceState::Starting,
+        (InstanceState::Starting, Behaviour::Healthy) => InstanceState::Healthy,
+        (InstanceState::Starting, Behaviour::Unhealthy) => {
+            report.log_tail = vec!["listening on the wrong port".to_owned()];
+            InstanceState::Unhealthy { reason: "connection refused".to_owned() }
+        }
+        (InstanceState::Starting, Behaviour::Exit(code)) => {
+            report.log_tail = vec!["panic".to_owned()];
+            InstanceState::Exited { code: *code }
+        }
+        (InstanceState::Starting, Behaviour::CrashLoop) => InstanceState::Exited { code: 1 },
+        (InstanceState::Exited { .. }, Behaviour::CrashLoop) => {
+            report.restarts += 1;
+            InstanceState::Starting
+        }
+        (state, _) => state.clone(),
+    };
+}
+
+/// Routes whose release has no healthy target that is to stay. Services with a fixed name may have a gap.
+fn gaps(generation: &Generation, observed: &Observed) -> Vec<String> {
+    let mut gaps = Vec::new();
+    for desired in generation.apps.values() {
+        for route in &desired.routes {
+            let targets: Vec<&Instance> = desired
+                .instances
+                .iter()
+                .filter(|one| one.service == route.service && one.release == route.release)
+                .filter(|one| !desired.draining.contains(&one.id))
+                .collect();
+            let is_healthy = |one: &&Instance| {
+                observed.instance(&one.host, &one.id).is_some_and(|report| report.state.is_healthy())
+            };
+            let may_have_gap = targets.iter().any(|one| one.spec.container_name.is_some());
+            if !may_have_gap && !targets.iter().any(is_healthy) {
+                gaps.push(format!("generation {}: {} has no target", generation.number, route.service));
+            }
+        }
+    }
+    gaps
+}
+
+#[async_trait]
+impl Hosts for World {
+    fn hosts(&self) -> Vec<HostView> {
+        self.state.lock().unwrap().hosts.values().cloned().collect()
+    }
+
+    fn generation(&self) -> Arc<Generation> {
+        Arc::clone(&self.state.lock().unwrap().generation)
+    }
+
+    async fn commit(&self, change: Change) -> Result<u64, PortError> {
+        // A commit takes its time.
+        tokio::task::yield_now().await;
+        let outcome = self.with(|state| {
+            if state.refuse_commits > 0 {
+                state.refuse_commits -= 1;
+                return Err(PortError::new(ErrorCode::Unavailable, "the disk refuses"));
+            }
+            let mut ids = BTreeSet::new();
+            for instance in change.desired.iter().flat_map(|desired| &desired.instances) {
+                assert!(state.hosts.contains_key(&instance.host), "unknown host {}", instance.host);
+                assert!(ids.insert(instance.id.clone()), "{} twice", instance.id);
+            }
+            let is_last = match &mut state.cut {
+                Some(Cut::BeforeCommit(left) | Cut::AfterCommit(left)) => {
+                    *left = left.saturating_sub(1);
+                    *left == 0
+                }
+                None => false,
+            };
+            let is_cut = if is_last { state.cut.take() } else { None };
+            if matches!(is_cut, Some(Cut::BeforeCommit(_))) {
+                return Ok(None);
+            }
+            let mut next = (*state.generation).clone();
+            next.number += 1;
+            next.author = change.author;
+            next.reason = change.reason;
+            match change.desired {
+                Some(desired) => next.apps.insert(change.app, desired),
+                None => next.apps.remove(&change.app),
+            };
+            state.generation = Arc::new(next);
+            state.history.push(Arc::clone(&state.generation));
+            Ok(is_cut.is_none().then_some(state.generation.number))
+        })?;
+        match outcome {
+            Some(number) => Ok(number),
+            None => {
+                self.is_cut.send_replace(true);
+                std::future::pending().await
+            }
+        }
+    }
+
+    fn observed(&self) -> watch::Receiver<Arc<Observed>> {
+        self.observed.subscribe()
+    }
+}
+
+impl Pools for World {
+    fn observed(&self) -> watch::Receiver<Arc<PoolsObserved>> {
+        self.pools.subscribe()
+    }
+}
+
+#[async_trait]
+impl ImageBuilder for World {
+    async fn build(
+        &self,
+        request: BuildRequest,
+        output: mpsc::Sender<String>,
+    ) -> Result<BuiltImage, PortError> {
+        let content = std::fs::read(&request.context).unwrap();
+        for line in ["Step 1/1 : FROM scratch", "done"] {
+            let _ = output.send(line.to_owned()).await;
+        }
+        if self.with(|state| state.build_hangs) {
+            std::future::pending::<()>().await;
+        }
+        if self.with(|state| state.build_fails) {
+            return Err(PortError::new(ErrorCode::InvalidArgument, "COPY failed: no such file"));
+        }
+        // The same context gives the same image, under whatever tag.
+        let repository = request.reference.rsplit_once(':').unwrap().0.to_owned();
+        let tag = String::from_utf8(content).unwrap();
+        let digest: Digest = format!("sha256:{:0>64}", wharf_base::hex(tag.as_bytes())).parse().unwrap();
+        Ok(BuiltImage { reference: format!("{repository}:{tag}@{digest}"), digest })
+    }
+}
+
+impl EventSink for World {
+    fn emit(&self, event: Event) {
+        self.with(|state| state.events.push(event));
+    }
+}
+
+/// A server in the world.
+pub(crate) struct Server {
+    pub(crate) handle: Handle,
+    pub(crate) tasks: Tasks,
+}
+
+/// Starts a server on the state in `data`.
+pub(crate) async fn server(world: &Arc<World>, data: &Path) -> Server {
+    server_with(world, data, Config::default()).await
+}
+
+pub(crate) async fn server_with(world: &Arc<World>, data: &Path, config: Config) -> Server {
+    let tasks = Tasks::new();
+    let deps = Deps {
+        hosts: world.clone(),
+        pools: world.clone(),
+        builder: world.clone(),
+        events: world.clone(),
+        database: Database::open(&data.join("state.db")).unwrap(),
+        clock: Arc::new(SystemClock),
+        data: data.join("deploy"),
+        registry: "reg:5000".to_owned(),
+    };
+    let handle = wharf_deploy::start(config, deps, &tasks).await.unwrap();
+    Server { handle, tasks }
+}
+
+impl Server {
+    /// Ends at once, whatever runs, as a killed process does.
+    pub(crate) async fn kill(self) {
+        self.tasks.stop(Duration::ZERO).await;
+    }
+
+    /// Starts a deploy and waits for its end.
+    pub(crate) async fn deploy(&self, services: Value) -> DeployView {
+        let started = self.handle.deploy(&name("shop"), request(services), "ann").await.unwrap();
+        self.end_of(started.deploy).await
+    }
+
+    /// Waits for the end of a deploy.
+    pub(crate) async fn end_of(&self, deploy: u64) -> DeployView {
+        self.story_of(deploy).await;
+        self.handle.deploy_view(deploy).await.unwrap()
+    }
+
+    /// Everything that its stream tells, to the end.
+    pub(crate) async fn story_of(&self, deploy: u64) -> Vec<StreamItem> {
+        let items: Vec<(usize, StreamItem)> = self.handle.stream(deploy, 0).await.unwrap().collect().await;
+        assert!(items.iter().enumerate().all(|(index, (position, _))| index == *position));
+        items.into_iter().map(|(_, item)| item).collect()
+    }
+
+    /// Waits until a deploy tells of a step, and what it says of it.
+    pub(crate) async fn step_of(&self, deploy: u64, step: &str) -> String {
+        let mut items = std::pin::pin!(self.handle.stream(deploy, 0).await.unwrap());
+        while let Some((_, item)) = items.next().await {
+            if let StreamItem::Step(told) = item
+                && told.step == step
+            {
+                return told.detail;
+            }
+        }
+        panic!("deploy {deploy} has ended without {step}");
+    }
+
+    /// Stores a context for the builder and returns a request that builds `web` from it.
+    pub(crate) async fn built(&self, content: &str) -> DeployRequest {
+        let digest = self.handle.upload(axum::body::Body::from(content.to_owned())).await.unwrap().digest;
+        let mut web = web("ignored", 1);
+        web["build"] = json!({ "context": "." });
+        let mut request = request(json!({ "web": web }));
+        let context = BuildContext { digest, dockerfile: "Dockerfile".to_owned() };
+        request.contexts.insert("web".to_owned(), context);
+        request
+    }
+}
+
+pub(crate) fn request(services: Value) -> DeployRequest {
+    let project = json!({ "name": "shop", "services": services, "volumes": { "data": {} } });
+    DeployRequest { project: serde_json::from_value(project).unwrap(), ..DeployRequest::default() }
+}
+
+/// A routed service.
+pub(crate) fn web(image: &str, replicas: u32) -> Value {
+    json!({ "image": image, "deploy": { "replicas": replicas }, "healthcheck": { "test": ["CMD", "x"] },
+        "x_wharf": { "route": { "host": null, "path": "/", "port": 80, "balance": "round_robin", "timeout": null } } })
+}
+
+/// A service with data.
+pub(crate) fn db(image: &str) -> Value {
+    json!({ "image": image,
+        "volumes": [{ "kind": "volume", "source": "data", "target": "/data", "read_only": false }] })
+}
+
+/// The deploy ended well; shows why if not.
+#[track_caller]
+pub(crate) fn assert_ok(view: &DeployView) {
+    assert_eq!(view.state, DeployState::Succeeded, "{view:#?}");
+}
+
+/// Names of the steps, in order.
+pub(crate) fn steps(view: &DeployView) -> Vec<&str> {
+    assert!(view.steps.iter().all(|step| step.ended), "{view:#?}");
+    view.steps.iter().map(|step| step.step.as_str()).collect()
+}
+
+pub(crate) fn map<const N: usize>(entries: [(&str, u32); N]) -> BTreeMap<String, u32> {
+    entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
