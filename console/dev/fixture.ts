@@ -1,7 +1,7 @@
 // Development only: plays answers of the recorded shape, so that the pages can be worked on without a server. It stands for
 // no test of the product: the journeys in e2e/ run against the real binary.
 //
-// State lives in dev/world.ts; here is HTTP. Any token logs in, `viewer` and `deployer` as that role.
+// State lives in dev/world.ts; here is HTTP. `wharf_fixture` logs in as admin, `viewer` and `deployer` as that role.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Plugin } from "vite";
 import { World } from "./world.ts";
@@ -43,7 +43,7 @@ async function answer(world: World, request: IncomingMessage, response: ServerRe
 
   if (line === "POST /session") {
     const { token } = await body<{ token: string }>(request);
-    if (!/^wharf_|^viewer$|^deployer$/.test(token)) {
+    if (!/^wharf_fixture$|^viewer$|^deployer$/.test(token)) {
       return refuse(401, "unauthenticated", "this token is not valid", "the first one is in the file `token` under the server's --data");
     }
     const role = token === "viewer" || token === "deployer" ? token : "admin";

@@ -1,7 +1,7 @@
 // What can be done to an application: each names what it does and the command that does the same.
 import { useState } from "preact/hooks";
 import { post } from "../api/client";
-import type { Started } from "../api/types";
+import type { DeployView, Started } from "../api/types";
 import { shellWord } from "../format";
 import { notice, session } from "../live/store";
 import { go, href } from "../router";
@@ -31,14 +31,16 @@ interface RollBackProps {
 export function RollBack({ app, release, serves, running, isShort }: RollBackProps) {
   const [isAsking, setAsking] = useState(false);
   if (!mayChange()) return null;
-  const label = `Roll back ${app} to release ${release}`;
+  // A release that was left again is newer than the one that serves: going there is no step back.
+  const isBack = serves === null || release < serves;
+  const label = isBack ? `Roll back ${app} to release ${release}` : `Go to release ${release} of ${app}`;
   return (
     <>
-      <button type="button" onClick={() => setAsking(true)} aria-label={label}>{isShort ? "Roll back to it" : label}</button>
+      <button type="button" onClick={() => setAsking(true)} aria-label={label}>{isShort ? (isBack ? "Roll back" : "Go to") : label}</button>
       {isAsking
         ? (
           <Ask
-            title={`${label}?`} act={`Roll back to release ${release}`} isDangerous
+            title={`${label}?`} act={isBack ? `Roll back to release ${release}` : `Go to release ${release}`} isDangerous
             command={`wharf rollback ${shellWord(app)} --to ${release}`}
             onAct={() => start(`/apps/${encodeURIComponent(app)}/rollback`, { release })}
             onClose={() => setAsking(false)}
@@ -80,6 +82,31 @@ export function Scale({ app, service, replicas }: { app: string; service: string
               <span class="soft">now {replicas}</span>
             </p>
             {wanted === 0 ? <p class="status warn">Nobody answers the requests to {service} then.</p> : null}
+          </Ask>
+        )
+        : null}
+    </>
+  );
+}
+
+/** Ends a deploy that runs. */
+export function Abort({ deploy, serves }: { deploy: DeployView; serves: number | null }) {
+  const [isAsking, setAsking] = useState(false);
+  if (!mayChange()) return null;
+  return (
+    <>
+      <button type="button" onClick={() => setAsking(true)}>Abort this deploy</button>
+      {isAsking
+        ? (
+          <Ask
+            title={`Abort deploy ${deploy.id} of ${deploy.app}?`} act={`Abort deploy ${deploy.id}`} isDangerous
+            onAct={async () => {
+              await post(`/deploys/${deploy.id}/abort`);
+              notice();
+            }}
+            onClose={() => setAsking(false)}
+          >
+            <p>What it has started is stopped again. {serves === null ? "What served before" : `Release ${serves}`} serves on.</p>
           </Ask>
         )
         : null}

@@ -2,7 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { openStream } from "../api/stream";
 import type { DeployStep, DeployView, InstanceLine } from "../api/types";
-import { RollBack } from "../components/actions";
+import { Abort, RollBack } from "../components/actions";
 import { Command } from "../components/command";
 import { Status } from "../components/icon";
 import { Loaded } from "../components/notice";
@@ -42,6 +42,7 @@ function Shown({ deploy: stored, refresh }: { deploy: DeployView; refresh: () =>
       <div class="title">
         <h1>{capital(what(deploy.what, deploy.app, deploy.release))}</h1>
         <Status {...stateOf(deploy)} />
+        {deploy.state === "running" ? <Abort deploy={deploy} serves={previous} /> : null}
         {mayRollBack ? <RollBack app={deploy.app} release={previous} serves={deploy.release} running={running} /> : null}
       </div>
       <p class="soft">
@@ -103,16 +104,12 @@ function useLive(stored: DeployView, refresh: () => void): { deploy: DeployView;
       setOutput((before) => addOutput(before, lines));
     };
     const timer = setInterval(flush, 100);
-    let resumes = false;
+    // Ids count up from 0. A stream that was opened anew tells the whole story again: what was heard is left out.
+    let heard = -1;
     const close = openStream(`/deploys/${stored.id}/stream`, {
-      onLive: (isLive) => {
-        // Without ids a stream that comes again tells the whole story again.
-        if (!isLive || resumes) return;
-        waiting = [];
-        setOutput([]);
-      },
       onEvent: (name, data, id) => {
-        resumes = id !== "";
+        if (id !== "" && Number(id) <= heard) return;
+        if (id !== "") heard = Number(id);
         if (name === "step") setSteps((before) => addStep(before, data as DeployStep));
         else if (name === "output") waiting.push(...outputLines(data));
         else if (name === "end") {
