@@ -38,16 +38,17 @@ pub(super) async fn get(call: &Call<'_>, name: &RepositoryName, digest: &str) ->
         response.headers_mut().remove(CONTENT_LENGTH);
         return Ok(described(response, &digest, &etag));
     }
+    // HEAD looks at the file as well: a client that is told of a blob doesn't push it, so damage would stay for ever.
+    let blob = registry.store.open_blob(&digest).await?.filter(|blob| blob.size() == size);
+    let Some(blob) = blob else {
+        tracing::error!(%name, %digest, "bytes of a blob are missing on the disk");
+        return Err(unknown(name, &digest));
+    };
     if call.method == Method::HEAD {
         let mut response = answer::empty(StatusCode::OK);
         answer::set(&mut response, CONTENT_LENGTH, size.to_string());
         return Ok(described(response, &digest, &etag));
     }
-    let Some(blob) = registry.store.open_blob(&digest).await? else {
-        tracing::error!(%name, %digest, "bytes of a blob are missing on the disk");
-        return Err(unknown(name, &digest));
-    };
-    let size = blob.size();
     // A range of another version of the blob: there is none, but the client can't know.
     let is_same = call.header(IF_RANGE).is_none_or(|tag| tag == etag);
     let wanted =

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use wharf_base::{Digest, UnixMillis};
-use wharf_disk::cas::Store;
+use wharf_disk::cas::{Algorithm, Store, digest_of};
 use wharf_state::Error;
 use wharf_state::rusqlite::{Connection, OptionalExtension, Result as SqlResult, params};
 
@@ -68,8 +68,11 @@ impl Metadata {
             cache.epoch()
         };
         let Some(row) = self.manifest_row(name, &digest).await? else { return Ok(None) };
-        let Some(bytes) = store.read(&digest).await? else {
-            tracing::error!(%name, %digest, "bytes of a manifest are missing on the disk");
+        // Checked whenever it comes from the disk: a client that is told of a manifest doesn't push it again.
+        let bytes = store.read(&digest).await?;
+        let bytes = bytes.filter(|bytes| digest_of(Algorithm::of(&digest), bytes) == digest);
+        let Some(bytes) = bytes else {
+            tracing::error!(%name, %digest, "bytes of a manifest are missing or damaged on the disk");
             return Ok(None);
         };
         let size = bytes.len();

@@ -100,3 +100,24 @@ async fn a_blob_that_a_manifest_needs_is_not_deleted() {
     let bytes = image(&[b"layer"], serde_json::json!({})).to_string();
     server.put_manifest("shop", "v1", OCI_MANIFEST, bytes).await.expect_error(400, "MANIFEST_BLOB_UNKNOWN");
 }
+
+#[tokio::test]
+async fn damage_on_the_disk_is_not_served_and_heals_with_the_next_push() {
+    let server = Server::start().await;
+    let manifest = server.push_image("a", "v1", "layer").await;
+    let file = |digest: &str| {
+        let hex = digest.strip_prefix("sha256:").unwrap();
+        server.directory.path().join("registry/blobs/sha256").join(&hex[..2]).join(hex)
+    };
+    let (blob, digest) = (sha256(b"layer"), sha256(manifest.as_bytes()));
+    std::fs::remove_file(file(&blob)).unwrap();
+    std::fs::write(file(&blob), "lay").unwrap();
+    std::fs::remove_file(file(&digest)).unwrap();
+    for method in ["HEAD", "GET"] {
+        server.send(method, &format!("/v2/a/blobs/{blob}")).await.expect(404);
+        server.send(method, "/v2/a/manifests/v1").await.expect(404);
+    }
+    server.push_image("a", "v1", "layer").await;
+    assert_eq!(server.send("GET", &format!("/v2/a/blobs/{blob}")).await.expect(200).body, "layer");
+    assert_eq!(server.send("GET", "/v2/a/manifests/v1").await.expect(200).body, manifest);
+}

@@ -29,7 +29,7 @@ pub(crate) struct Server {
     pub(crate) handle: Handle,
     pub(crate) client: Client,
     pub(crate) tasks: Tasks,
-    _directory: TempDir,
+    pub(crate) directory: TempDir,
 }
 
 impl Server {
@@ -46,7 +46,7 @@ impl Server {
         let tasks = Tasks::new();
         let handle = start_in(directory.path(), config, clock, &tasks).await.unwrap();
         let client = Client { address: handle.addresses()[0], authorization: None };
-        Server { handle, client, tasks, _directory: directory }
+        Server { handle, client, tasks, directory }
     }
 }
 
