@@ -1,1 +1,36 @@
-fn main() {}
+//! The command `wharf`.
+//!
+//! `cli` holds every command's arguments, `cmd` what each does, `config` the file wharf.yaml, `assemble` how the parts of
+//! the server are connected, `demo` the main job told as a story. The exit status is decided in `failure`.
+
+mod assemble;
+mod cli;
+mod cmd;
+mod config;
+mod context;
+mod demo;
+mod failure;
+mod logging;
+mod output;
+mod pools;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors; clap says which stream and status each has.
+            let status = if error.use_stderr() { 2 } else { 0 };
+            let _ = error.print();
+            return ExitCode::from(status);
+        }
+    };
+    logging::start(&cli);
+    match cmd::run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure::report(&error),
+    }
+}

@@ -1,0 +1,145 @@
+//! The command line: every command, its arguments and an example. What a command does is in `cmd/<name>.rs`.
+
+mod client_args;
+mod fleet_args;
+mod lab_args;
+mod server_args;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use client_args::{
+    AppArgs, BenchArgs, DeployArgs, EventsArgs, LoginArgs, RegistryCommand, RollbackArgs, ScaleArgs,
+};
+pub(crate) use fleet_args::{AgentArgs, HostCommand, JoinArgs, JoinRole};
+pub(crate) use lab_args::{DemoArgs, LabCommand, LabInitArgs};
+pub(crate) use server_args::{ConfigCommand, Part, UpArgs};
+
+/// Takes a web application packaged for Docker from source to production and keeps it fast there.
+#[derive(Parser)]
+#[command(
+    name = "wharf",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
+#[command(
+    after_help = "Example, on one machine:\n  wharf up &\n  wharf deploy examples/shop\n  wharf ps\n\n\
+                        Every command has --help with an example."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Arguments of every command.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Global {
+    /// Server to talk to [default: the one of `wharf login`, else this machine's]
+    #[arg(long, global = true, env = "WHARF_SERVER", value_name = "URL")]
+    pub(crate) server: Option<String>,
+    /// Token [default: of `wharf login`; on the server's own machine, of the file under --data]
+    #[arg(long, global = true, env = "WHARF_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+    /// Where the server keeps its state
+    #[arg(long, global = true, env = "WHARF_DATA", value_name = "DIR", default_value = "wharf-data")]
+    pub(crate) data: std::path::PathBuf,
+    /// How to print results
+    #[arg(long, global = true, value_enum, default_value_t = OutputFormat::Text, value_name = "FORMAT")]
+    pub(crate) output: OutputFormat,
+    /// Say more about what happens (twice: debug)
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputFormat {
+    /// For people.
+    Text,
+    /// For programs: one JSON document.
+    Json,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Run the server: control plane, registry, balancer and console in one process
+    #[command(
+        after_help = "Examples:\n  wharf up\n  wharf up --data /srv/wharf --set registry.listen=127.0.0.1:5001\n  \
+                            wharf up --only balancer --config routes.yaml"
+    )]
+    Up(UpArgs),
+    /// Run the agent of this Docker host (after `wharf join`)
+    #[command(after_help = "Example:\n  wharf agent --data /var/lib/wharf")]
+    Agent(AgentArgs),
+    /// Join this machine to a server
+    #[command(
+        after_help = "Example:\n  wharf join https://10.77.0.1:7700 --token wharf-… --name web1 --address 10.77.0.11 \\\n    \
+                            --label pool=web,colour=green"
+    )]
+    Join(JoinArgs),
+    /// Hosts: list, join tokens, drain, remove
+    #[command(subcommand)]
+    Host(HostCommand),
+    /// Build, push and deploy the application of DIR/compose.yaml
+    #[command(after_help = "Examples:\n  wharf deploy\n  wharf deploy examples/shop --message 'new prices'")]
+    Deploy(DeployArgs),
+    /// Show what a deploy would change, and change nothing
+    #[command(after_help = "Example:\n  wharf plan examples/shop")]
+    Plan(DeployArgs),
+    /// List applications
+    #[command(after_help = "Example:\n  wharf apps --output json")]
+    Apps,
+    /// List releases of an application
+    #[command(after_help = "Example:\n  wharf releases shop")]
+    Releases(AppArgs),
+    /// Go back to an earlier release
+    #[command(after_help = "Examples:\n  wharf rollback shop\n  wharf rollback shop --to 3")]
+    Rollback(RollbackArgs),
+    /// Run more or fewer containers of a service
+    #[command(after_help = "Example:\n  wharf scale --app shop web=5")]
+    Scale(ScaleArgs),
+    /// List containers
+    #[command(after_help = "Example:\n  wharf ps shop")]
+    Ps(AppArgs),
+    /// Remove an application: its containers and networks go, its volumes stay
+    #[command(after_help = "Example:\n  wharf rm shop")]
+    Rm(AppArgs),
+    /// Show what happened
+    #[command(after_help = "Example:\n  wharf events --follow")]
+    Events(EventsArgs),
+    /// Images in the registry
+    #[command(subcommand)]
+    Registry(RegistryCommand),
+    /// Send requests at a fixed rate and report latencies and failures
+    #[command(after_help = "Example:\n  wharf bench http://127.0.0.1:8080/ --rate 2000 --duration 30s")]
+    Bench(BenchArgs),
+    /// Remember a server and a token for later commands
+    #[command(
+        after_help = "Example:\n  wharf login https://10.77.0.1:7700 --token wharf_… --ca wharf-data/ca/ca.pem"
+    )]
+    Login(LoginArgs),
+    /// Forget the server and token of `wharf login`
+    #[command(after_help = "Example:\n  wharf logout")]
+    Logout,
+    /// The configuration file wharf.yaml
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Throw-away Docker hosts on this machine, for trying things (needs root)
+    #[command(subcommand)]
+    Lab(LabCommand),
+    /// Tell the whole story on throw-away hosts: deploy, break, scale, power loss, roll back, under load
+    #[command(after_help = "Example:\n  wharf demo --once")]
+    Demo(DemoArgs),
+    /// Print a completion script for a shell
+    #[command(after_help = "Example:\n  wharf completions bash > /etc/bash_completion.d/wharf")]
+    Completions {
+        /// Shell
+        shell: clap_complete::Shell,
+    },
+    /// Process 1 of a lab host
+    #[command(hide = true, name = "lab-init")]
+    LabInit(LabInitArgs),
+}

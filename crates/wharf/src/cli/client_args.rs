@@ -1,0 +1,124 @@
+//! Arguments of the commands that talk to a server's API.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+/// Reads a duration such as `30s` or `1m30s`.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+    wharf_base::duration::parse(text).map_err(|error| error.to_string())
+}
+
+/// `wharf deploy` and `wharf plan`.
+#[derive(Args, Debug)]
+pub(crate) struct DeployArgs {
+    /// Directory with the application's compose.yaml
+    #[arg(default_value = ".", value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+    /// Compose files, later ones override earlier ones [default: compose.yaml and compose.override.yaml in DIR]
+    #[arg(long = "file", short, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Name of the application, instead of the file's
+    #[arg(long, value_name = "NAME")]
+    pub(crate) app: Option<String>,
+    /// File with variables for ${…} in the Compose files [default: .env in DIR]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) env_file: Option<PathBuf>,
+    /// Why, for the list of releases
+    #[arg(long, short, value_name = "TEXT")]
+    pub(crate) message: Option<String>,
+    /// Return as soon as the server has accepted the deploy
+    #[arg(long)]
+    pub(crate) detach: bool,
+}
+
+/// A command about one application.
+#[derive(Args, Debug)]
+pub(crate) struct AppArgs {
+    /// Application [default: the one of ./compose.yaml]
+    #[arg(value_name = "APP")]
+    pub(crate) app: Option<String>,
+}
+
+/// `wharf rollback`.
+#[derive(Args, Debug)]
+pub(crate) struct RollbackArgs {
+    /// Application [default: the one of ./compose.yaml]
+    #[arg(value_name = "APP")]
+    pub(crate) app: Option<String>,
+    /// Release to go back to [default: the one before]
+    #[arg(long, value_name = "RELEASE")]
+    pub(crate) to: Option<u32>,
+}
+
+/// `wharf scale`.
+#[derive(Args, Debug)]
+pub(crate) struct ScaleArgs {
+    /// Application [default: the one of ./compose.yaml]
+    #[arg(long, value_name = "APP")]
+    pub(crate) app: Option<String>,
+    /// Services and their numbers of containers
+    #[arg(required = true, value_name = "SERVICE=N", value_parser = parse_scale)]
+    pub(crate) services: Vec<(String, u32)>,
+}
+
+fn parse_scale(text: &str) -> Result<(String, u32), String> {
+    let hint = || format!("`{text}` is not SERVICE=N, such as web=5");
+    let (service, count) = text.split_once('=').ok_or_else(hint)?;
+    Ok((service.to_owned(), count.parse().map_err(|_| hint())?))
+}
+
+/// `wharf events`.
+#[derive(Args, Debug)]
+pub(crate) struct EventsArgs {
+    /// Go on as things happen
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+    /// How many of the newest to show first
+    #[arg(long, default_value_t = 50, value_name = "N")]
+    pub(crate) limit: u32,
+}
+
+/// `wharf registry`.
+#[derive(Subcommand, Debug)]
+pub(crate) enum RegistryCommand {
+    /// List repositories, or the tags of one
+    #[command(after_help = "Examples:\n  wharf registry ls\n  wharf registry ls shop/web")]
+    Ls {
+        /// Repository
+        #[arg(value_name = "REPOSITORY")]
+        repository: Option<String>,
+    },
+}
+
+/// `wharf bench`.
+#[derive(Args, Debug)]
+pub(crate) struct BenchArgs {
+    /// Where to send GET requests
+    #[arg(value_name = "URL")]
+    pub(crate) url: String,
+    /// Requests per second; request k is due at start + k / rate, whatever the answers take
+    #[arg(long, default_value_t = 100.0, value_name = "N")]
+    pub(crate) rate: f64,
+    /// How long
+    #[arg(long, value_parser = parse_duration, default_value = "10s", value_name = "DURATION")]
+    pub(crate) duration: Duration,
+    /// Most connections at a time
+    #[arg(long, default_value_t = 256, value_name = "N")]
+    pub(crate) connections: usize,
+    /// A request that takes longer has failed
+    #[arg(long, value_parser = parse_duration, default_value = "5s", value_name = "DURATION")]
+    pub(crate) timeout: Duration,
+}
+
+/// `wharf login`. The token comes from `--token`, `WHARF_TOKEN` or standard input.
+#[derive(Args, Debug)]
+pub(crate) struct LoginArgs {
+    /// The server's API
+    #[arg(default_value = "http://127.0.0.1:7700", value_name = "URL")]
+    pub(crate) url: String,
+    /// The server's CA certificate, for https
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+}

@@ -1,0 +1,48 @@
+//! Arguments of `wharf up` and `wharf config`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+/// `wharf up`.
+#[derive(Args, Debug)]
+pub(crate) struct UpArgs {
+    /// Configuration file [default: ./wharf.yaml where there is one]
+    #[arg(long, env = "WHARF_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Set one key of the configuration, over the file
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) sets: Vec<String>,
+    /// Run only these parts
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "PARTS")]
+    pub(crate) only: Vec<Part>,
+}
+
+/// A part of the server that can be run alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum Part {
+    /// Control plane, API, console and the agent of the local Docker Engine.
+    Control,
+    /// Registry.
+    Registry,
+    /// Balancer.
+    Balancer,
+}
+
+/// `wharf config`.
+#[derive(Subcommand, Debug)]
+pub(crate) enum ConfigCommand {
+    /// Print the JSON Schema of wharf.yaml, for editors
+    #[command(after_help = "Example:\n  wharf config schema > wharf.schema.json")]
+    Schema,
+    /// Check a configuration file and print what it resolves to
+    #[command(after_help = "Example:\n  wharf config check --config wharf.yaml")]
+    Check {
+        /// Configuration file [default: ./wharf.yaml where there is one]
+        #[arg(long, env = "WHARF_CONFIG", value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Set one key of the configuration, over the file
+        #[arg(long = "set", value_name = "KEY=VALUE")]
+        sets: Vec<String>,
+    },
+}

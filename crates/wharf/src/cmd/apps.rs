@@ -1,0 +1,136 @@
+//! `wharf apps`, `releases`, `ps`, `rm`: what the server knows of applications.
+
+use serde_json::Value;
+use wharf_base::{Clock, SystemClock, UnixMillis};
+
+use super::{follow, project};
+use crate::cli::{AppArgs, Global};
+use crate::context;
+use crate::output::{Output, Table, ago};
+
+pub(super) async fn list(global: &Global, output: Output) -> anyhow::Result<()> {
+    let answer: Value = context::client(global)?.get("/api/v1/apps").await?;
+    output.result(&answer, || {
+        let mut table = Table::new(&["APP", ">RELEASE", "SERVICES", "ROUTES", "DEPLOY"]);
+        for app in list_of(&answer, "apps") {
+            let services = list_of(app, "services").map(|service| {
+                format!(
+                    "{} {}/{}",
+                    text(&service["name"]),
+                    service["replicas_healthy"],
+                    service["replicas_desired"]
+                )
+            });
+            let routes = list_of(app, "routes").map(|route| {
+                format!("{}{}", route["host"].as_str().unwrap_or("*"), route["path"].as_str().unwrap_or("/"))
+            });
+            table.row(vec![
+                text(&app["name"]),
+                text(&app["release"]),
+                or_dash(services.collect::<Vec<_>>().join(", ")),
+                or_dash(routes.collect::<Vec<_>>().join(", ")),
+                app["deploying"].as_u64().map_or_else(|| "-".to_owned(), |id| format!("{id} runs")),
+            ]);
+        }
+        if table.is_empty() {
+            "No applications yet. `wharf deploy DIR` deploys one.".to_owned()
+        } else {
+            table.render()
+        }
+    })
+}
+
+pub(super) async fn releases(global: &Global, arguments: AppArgs, output: Output) -> anyhow::Result<()> {
+    let app = project::app_name(arguments.app)?;
+    let answer: Value = context::client(global)?.get(&format!("/api/v1/apps/{app}/releases")).await?;
+    output.result(&answer, || {
+        let now = SystemClock.now();
+        let mut table = Table::new(&[">RELEASE", "", "CREATED", "BY", "MESSAGE", "IMAGES"]);
+        for release in list_of(&answer, "releases") {
+            let created = UnixMillis(release["created"].as_i64().unwrap_or_default());
+            let images = release["images"].as_object().into_iter().flatten();
+            let images = images.map(|(service, image)| format!("{service}={}", short_image(image)));
+            table.row(vec![
+                text(&release["number"]),
+                if release["is_active"] == true { "serves".to_owned() } else { String::new() },
+                format!("{} ago", ago(now.since(created))),
+                text(&release["author"]),
+                or_dash(release["message"].as_str().unwrap_or_default().to_owned()),
+                or_dash(images.collect::<Vec<_>>().join(", ")),
+            ]);
+        }
+        if table.is_empty() { format!("{app} has no releases.") } else { table.render() }
+    })
+}
+
+pub(super) async fn ps(global: &Global, arguments: AppArgs, output: Output) -> anyhow::Result<()> {
+    let mut answer: Value = context::client(global)?.get("/api/v1/instances").await?;
+    if let (Some(app), Some(instances)) = (&arguments.app, answer["instances"].as_array_mut()) {
+        instances.retain(|instance| instance["app"] == app.as_str());
+    }
+    output.result(&answer, || {
+        let now = SystemClock.now();
+        let mut table =
+            Table::new(&["INSTANCE", "HOST", "STATE", "SINCE", ">RESTARTS", "ADDRESS", "CONTAINER"]);
+        for instance in list_of(&answer, "instances") {
+            let since = UnixMillis(instance["since"].as_i64().unwrap_or_default());
+            let container = instance["container_id"].as_str().map_or("-", |id| &id[..id.len().min(12)]);
+            let reason =
+                instance["state"]["reason"].as_str().map_or_else(String::new, |reason| format!(": {reason}"));
+            table.row(vec![
+                text(&instance["id"]),
+                text(&instance["host"]),
+                format!("{}{reason}", text(&instance["state"]["state"])),
+                ago(now.since(since)),
+                text(&instance["restarts"]),
+                text(&instance["address"]),
+                container.to_owned(),
+            ]);
+        }
+        if table.is_empty() {
+            "No containers. `wharf deploy DIR` deploys an application.".to_owned()
+        } else {
+            table.render()
+        }
+    })
+}
+
+pub(super) async fn remove(global: &Global, arguments: AppArgs, output: Output) -> anyhow::Result<()> {
+    let Some(app) = arguments.app else {
+        return Err(crate::failure::usage(
+            "name the application that is to go\n  hint: `wharf apps` lists them",
+        ));
+    };
+    let client = context::client(global)?;
+    let path = format!("/api/v1/apps/{app}");
+    let answer: Value = client.json(http::Method::DELETE, &path, wharf_http::empty()).await?;
+    match answer["deploy"].as_u64() {
+        Some(deploy) => follow::deploy(&client, deploy, output).await,
+        None => output.result(&answer, || format!("{app} is removed")),
+    }
+}
+
+fn list_of<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
+    value[key].as_array().into_iter().flatten()
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn or_dash(text: String) -> String {
+    if text.is_empty() { "-".to_owned() } else { text }
+}
+
+/// `sha256:` and the first digits are enough for people.
+fn short_image(image: &Value) -> String {
+    let image = image.as_str().unwrap_or("-");
+    match image.rsplit_once("@sha256:") {
+        Some((_, hex)) => hex[..hex.len().min(12)].to_owned(),
+        None => image.to_owned(),
+    }
+}

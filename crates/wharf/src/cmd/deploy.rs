@@ -1,0 +1,74 @@
+//! `wharf deploy`, `plan`, `rollback`, `scale`: what changes an application.
+//!
+//! A deploy is resolved here, with the user's environment: the Compose files become a project, each build context an
+//! archive, each relative bind mount one too. The server gets all of it and does the rest.
+
+mod upload;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use wharf_deploy::api::{DeployRequest, PlanView, RollbackRequest, ScaleRequest};
+use wharf_http::Client;
+
+use super::{follow, project};
+use crate::cli::{DeployArgs, Global, RollbackArgs, ScaleArgs};
+use crate::context;
+use crate::output::Output;
+
+pub(super) async fn deploy(global: &Global, arguments: DeployArgs, output: Output) -> anyhow::Result<()> {
+    let client = context::client(global)?;
+    let (app, request) = resolve(&client, &arguments, output).await?;
+    let answer: Value = client.post(&format!("/api/v1/apps/{app}/deploys"), &request).await?;
+    started(&client, &answer, arguments.detach, output).await
+}
+
+pub(super) async fn plan(global: &Global, arguments: DeployArgs, output: Output) -> anyhow::Result<()> {
+    let client = context::client(global)?;
+    let (app, request) = resolve(&client, &arguments, output).await?;
+    let plan: PlanView = client.post(&format!("/api/v1/apps/{app}/plan"), &request).await?;
+    output.result(&plan, || plan.lines.join("\n"))
+}
+
+pub(super) async fn rollback(global: &Global, arguments: RollbackArgs, output: Output) -> anyhow::Result<()> {
+    let app = project::app_name(arguments.app)?;
+    let client = context::client(global)?;
+    let request = RollbackRequest { release: arguments.to };
+    let answer: Value = client.post(&format!("/api/v1/apps/{app}/rollback"), &request).await?;
+    started(&client, &answer, false, output).await
+}
+
+pub(super) async fn scale(global: &Global, arguments: ScaleArgs, output: Output) -> anyhow::Result<()> {
+    let app = project::app_name(arguments.app)?;
+    let client = context::client(global)?;
+    let services: BTreeMap<String, u32> = arguments.services.into_iter().collect();
+    let answer: Value = client.post(&format!("/api/v1/apps/{app}/scale"), &ScaleRequest { services }).await?;
+    started(&client, &answer, false, output).await
+}
+
+async fn resolve(
+    client: &Client,
+    arguments: &DeployArgs,
+    output: Output,
+) -> anyhow::Result<(String, DeployRequest)> {
+    let source = project::Source {
+        directory: &arguments.directory,
+        files: &arguments.files,
+        env_file: arguments.env_file.as_deref(),
+        app: arguments.app.clone(),
+    };
+    let application = project::load(&source)?;
+    let message = arguments.message.clone().unwrap_or_default();
+    let request = upload::all(client, application, message, output).await?;
+    Ok((request.project.name.clone(), request))
+}
+
+async fn started(client: &Client, answer: &Value, detach: bool, output: Output) -> anyhow::Result<()> {
+    match answer["deploy"].as_u64() {
+        Some(deploy) if !detach => follow::deploy(client, deploy, output).await,
+        _ => output.result(answer, || match answer["deploy"].as_u64() {
+            Some(deploy) => format!("deploy {deploy} runs; `wharf events --follow` shows how it goes"),
+            None => "up to date: nothing to do".to_owned(),
+        }),
+    }
+}

@@ -1,0 +1,90 @@
+//! `wharf events`: the activity feed and audit log.
+
+use serde::{Deserialize, Serialize};
+use wharf_model::{Event, EventRecord};
+
+use crate::cli::{EventsArgs, Global};
+use crate::context;
+use crate::output::Output;
+
+#[derive(Serialize, Deserialize)]
+struct Events {
+    events: Vec<EventRecord>,
+}
+
+pub(super) async fn run(global: &Global, arguments: EventsArgs, output: Output) -> anyhow::Result<()> {
+    let client = context::client(global)?;
+    let newest: Events = client.get(&format!("/api/v1/events?limit={}", arguments.limit)).await?;
+    if !arguments.follow {
+        return output.result(&newest, || newest.events.iter().map(line).collect::<Vec<_>>().join("\n"));
+    }
+    let mut last = 0;
+    for record in &newest.events {
+        last = record.id;
+        print(record, output)?;
+    }
+    let mut stream = client.events(&format!("/api/v1/events/stream?after={last}")).await?;
+    while let Some(event) = stream.next().await {
+        if let Ok(record) = serde_json::from_str::<EventRecord>(&event.data) {
+            print(&record, output)?;
+        }
+    }
+    anyhow::bail!("the server has ended the stream")
+}
+
+/// With `--follow --output json` each event is a line of its own.
+fn print(record: &EventRecord, output: Output) -> anyhow::Result<()> {
+    if output.is_json() { output.line(&serde_json::to_string(record)?) } else { output.line(&line(record)) }
+}
+
+fn line(record: &EventRecord) -> String {
+    format!("{}  {}", record.at, sentence(&record.event))
+}
+
+/// An event as a sentence without its full stop.
+pub(super) fn sentence(event: &Event) -> String {
+    match event {
+        Event::ServerStarted { version } => format!("server started, version {version}"),
+        Event::HostJoined { host } => format!("host {host} joined"),
+        Event::HostUp { host } => format!("host {host} is up"),
+        Event::HostLost { host } => format!("host {host} is lost: no answer to pings"),
+        Event::HostDrain { host, draining: true, by } => format!("host {host} drains, by {by}"),
+        Event::HostDrain { host, draining: false, by } => {
+            format!("host {host} takes containers again, by {by}")
+        }
+        Event::HostRemoved { host, by } => format!("host {host} was removed, by {by}"),
+        Event::GenerationMade { generation, author, reason } => {
+            format!("generation {generation}: {reason} ({author})")
+        }
+        Event::DeployStarted { deploy, app, release, what, by } => {
+            format!("deploy {deploy} began: {what} {app} release {release}, by {by}")
+        }
+        Event::DeployStep { deploy, step, detail, ended: false, .. } => {
+            format!("deploy {deploy}: {step} … {detail}")
+        }
+        Event::DeployStep { deploy, step, detail, millis, .. } => {
+            format!("deploy {deploy}: {step} done in {millis} ms {detail}")
+        }
+        Event::DeployOutput { deploy, line } => format!("deploy {deploy}: {line}"),
+        Event::Switched { app, release, previous: Some(previous) } => {
+            format!("{app}: requests go to release {release} instead of {previous}")
+        }
+        Event::Switched { app, release, previous: None } => {
+            format!("{app}: requests go to release {release}")
+        }
+        Event::DeploySucceeded { deploy, app, release, millis } => {
+            format!("deploy {deploy} succeeded: {app} release {release} in {millis} ms")
+        }
+        Event::DeployFailed { deploy, app, release, reason, .. } => {
+            format!("deploy {deploy} failed: {app} release {release}: {reason}")
+        }
+        Event::InstanceChanged { host, instance, state, detail } if detail.is_empty() => {
+            format!("{instance} on {host} is {state}")
+        }
+        Event::InstanceChanged { host, instance, state, detail } => {
+            format!("{instance} on {host} is {state}: {detail}")
+        }
+        Event::LoggedIn { who } => format!("{who} logged in"),
+        Event::Warning { part, message } => format!("warning of {part}: {message}"),
+    }
+}

@@ -1,0 +1,111 @@
+//! `wharf host`: list, token, drain, remove.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use wharf_base::{Clock, SystemClock};
+use wharf_model::{HostView, Liveness};
+
+use crate::cli::{Global, HostCommand};
+use crate::context;
+use crate::output::{Output, Table, ago, bytes};
+
+#[derive(Serialize, Deserialize)]
+struct Hosts {
+    hosts: Vec<HostView>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct JoinToken {
+    token: String,
+    expires: wharf_base::UnixMillis,
+    command: String,
+}
+
+pub(super) async fn run(global: &Global, command: HostCommand, output: Output) -> anyhow::Result<()> {
+    let client = context::client(global)?;
+    match command {
+        HostCommand::Ls => {
+            let answer: Hosts = client.get("/api/v1/hosts").await?;
+            output.result(&answer, || table(&answer.hosts, output))
+        }
+        HostCommand::Token { ttl, uses } => {
+            let request = json!({ "ttl": wharf_base::duration::format(ttl), "uses": uses });
+            let answer: JoinToken = client.post("/api/v1/join-tokens", &request).await?;
+            output.result(&answer, || {
+                format!(
+                    "On the host that is to join (valid until {}):\n\n  {}",
+                    answer.expires, answer.command
+                )
+            })
+        }
+        HostCommand::Drain { name, undo } => {
+            let path = format!("/api/v1/hosts/{name}/drain");
+            let answer: serde_json::Value = client.post(&path, &json!({ "draining": !undo })).await?;
+            output.result(&answer, || {
+                if undo {
+                    format!("{name} takes containers again")
+                } else {
+                    format!("{name} is draining: it gets no new containers, and those that it has move to other hosts")
+                }
+            })
+        }
+        HostCommand::Rm { name } => {
+            client.delete(&format!("/api/v1/hosts/{name}")).await?;
+            output.result(&json!({ "removed": name }), || format!("{name} is removed"))
+        }
+    }
+}
+
+fn table(hosts: &[HostView], output: Output) -> String {
+    if hosts.is_empty() {
+        return "No hosts yet. `wharf host token` prints the command with which one joins.".to_owned();
+    }
+    let mut table = Table::new(&[
+        "HOST",
+        "STATE",
+        "LABELS",
+        "ADDRESS",
+        "ENGINE",
+        ">CPUS",
+        ">MEMORY",
+        ">CONTAINERS",
+        ">GEN",
+        "SEEN",
+    ]);
+    let now = SystemClock.now();
+    for host in hosts {
+        let labels: Vec<String> = host.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+        table.row(vec![
+            host.name.to_string(),
+            state(host, output),
+            or_dash((!labels.is_empty()).then(|| labels.join(","))),
+            or_dash(host.address.clone()),
+            or_dash(host.engine_version.clone()),
+            or_dash(host.cpus.map(|count| count.to_string())),
+            or_dash(host.memory_bytes.map(bytes)),
+            format!("{}/{}", host.instances_healthy, host.instances_desired),
+            host.generation.to_string(),
+            match host.liveness {
+                Liveness::Never => "never".to_owned(),
+                Liveness::Up | Liveness::Lost => format!("{} ago", ago(seen(now.since(host.last_seen)))),
+            },
+        ]);
+    }
+    table.render()
+}
+
+fn seen(elapsed: Duration) -> Duration {
+    Duration::from_secs(elapsed.as_secs())
+}
+
+fn state(host: &HostView, _output: Output) -> String {
+    match (host.liveness, host.draining) {
+        (Liveness::Up, false) => "up".to_owned(),
+        (Liveness::Up, true) => "draining".to_owned(),
+        (Liveness::Lost, _) => "lost".to_owned(),
+        (Liveness::Never, _) => "joined".to_owned(),
+    }
+}

@@ -1,0 +1,62 @@
+//! `wharf login` and `wharf logout`.
+
+use std::io::{BufRead, Write};
+use std::os::unix::fs::OpenOptionsExt;
+
+use anyhow::Context as _;
+use serde_json::json;
+
+use crate::cli::{Global, LoginArgs};
+use crate::context::{Login, connect, login_path};
+use crate::failure::usage;
+use crate::output::Output;
+
+pub(super) async fn login(global: &Global, arguments: LoginArgs, output: Output) -> anyhow::Result<()> {
+    let token = match &global.token {
+        Some(token) => token.clone(),
+        None => {
+            eprintln!("Token (`wharf up` wrote one to <data>/token), then Enter:");
+            let mut line = String::new();
+            std::io::stdin().lock().read_line(&mut line)?;
+            line.trim().to_owned()
+        }
+    };
+    if token.is_empty() {
+        return Err(usage("no token given\n  hint: wharf login URL --token TOKEN"));
+    }
+    let ca = arguments
+        .ca
+        .as_ref()
+        .map(|path| std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display())))
+        .transpose()?;
+    let client = connect(&arguments.url, Some(token.clone()), ca.as_deref())?;
+    let session: serde_json::Value = client.get("/api/v1/session").await?;
+    let path = login_path()?;
+    let write = || {
+        std::fs::create_dir_all(path.parent().unwrap_or(&path))?;
+        let aside = path.with_extension("new");
+        let mut file =
+            std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
+        let login = Login { server: arguments.url.clone(), token, ca };
+        file.write_all(&serde_json::to_vec_pretty(&login)?)?;
+        file.sync_all()?;
+        std::fs::rename(&aside, &path)
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))?;
+    output.result(&session, || {
+        let word = |key: &str| session[key].as_str().unwrap_or("?").to_owned();
+        format!("Logged in at {} as {} ({})", arguments.url, word("name"), word("role"))
+    })
+}
+
+pub(super) fn logout(output: Output) -> anyhow::Result<()> {
+    let path = login_path()?;
+    let was_there = match std::fs::remove_file(&path) {
+        Ok(()) => true,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+        Err(error) => return Err(error).with_context(|| format!("cannot remove {}", path.display())),
+    };
+    output.result(&json!({ "forgotten": was_there }), || {
+        if was_there { "Logged out".to_owned() } else { "There was no login".to_owned() }
+    })
+}

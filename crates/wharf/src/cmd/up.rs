@@ -1,0 +1,54 @@
+//! `wharf up`: the server.
+
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use wharf_base::Tasks;
+
+use crate::cli::{Global, UpArgs};
+use crate::output::Output;
+use crate::{assemble, config};
+
+/// How long parts may take to finish what is in flight after SIGTERM or Ctrl-C.
+const STOP_LIMIT: Duration = Duration::from_secs(30);
+
+pub(super) async fn run(global: &Global, arguments: UpArgs, output: Output) -> anyhow::Result<()> {
+    let config = config::load(arguments.config.as_deref(), &arguments.sets)?;
+    let tasks = Tasks::new();
+    // Before the listeners: who sees a port answer may already send SIGTERM.
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let started = tokio::select! {
+        started = assemble::start(config, &global.data, &arguments.only, &tasks) => started,
+        _ = terminate.recv() => Err(anyhow::anyhow!("stopped while starting")),
+        _ = interrupt.recv() => Err(anyhow::anyhow!("stopped while starting")),
+    };
+    let server = match started {
+        Ok(server) => server,
+        Err(error) => {
+            tasks.stop(STOP_LIMIT).await;
+            return Err(error);
+        }
+    };
+    output.say(&format!(
+        "wharf {} runs; state is in {}",
+        env!("CARGO_PKG_VERSION"),
+        global.data.display()
+    ))?;
+    for address in &server.addresses {
+        output.say(&format!("  {address}"))?;
+    }
+    output.say(&format!("  token         cat {}", global.data.join("token").display()))?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    output.say("stopping: what is in flight finishes (again Ctrl-C ends at once)")?;
+    tokio::select! {
+        report = tasks.stop(STOP_LIMIT) => {
+            anyhow::ensure!(report.aborted.is_empty(), "these did not stop in time: {}", report.aborted.join(", "));
+            anyhow::ensure!(report.panicked == 0, "{} tasks panicked, see the log", report.panicked);
+            Ok(())
+        }
+        _ = interrupt.recv() => anyhow::bail!("ended at once; requests in flight were cut"),
+    }
+}

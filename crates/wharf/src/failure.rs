@@ -1,0 +1,99 @@
+//! How a command fails: what is printed and with which exit status. Decided here and nowhere else.
+
+use std::process::ExitCode;
+
+use wharf_base::ErrorCode;
+
+use crate::output::ClosedPipe;
+
+/// Wrong usage: exit status 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Usage(String);
+
+/// An error for wrong usage; `message` may end with a line `  hint: …`.
+pub(crate) fn usage(message: impl Into<String>) -> anyhow::Error {
+    Usage(message.into()).into()
+}
+
+/// The work failed and everything about it has been printed already: exit status 1 and no further message.
+#[derive(Debug, thiserror::Error)]
+#[error("failed")]
+pub(crate) struct Reported;
+
+/// Prints `error` to standard error and says how the process ends.
+pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
+    if error.is::<ClosedPipe>() {
+        return ExitCode::SUCCESS;
+    }
+    if error.is::<Reported>() {
+        return ExitCode::FAILURE;
+    }
+    eprintln!("wharf: {}", message(error));
+    if let Some(hint) = hint(error) {
+        eprintln!("  hint: {hint}");
+    }
+    ExitCode::from(status(error))
+}
+
+/// The chain of causes as one sentence, each cause once; a hint of any of them comes last.
+fn message(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    let mut hint = None;
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        let (cause, its_hint) = match cause.split_once("\n  hint: ") {
+            Some((cause, hint)) => (cause.to_owned(), Some(hint.to_owned())),
+            None => (cause, None),
+        };
+        hint = hint.or(its_hint);
+        if !text.contains(&cause) {
+            if !text.is_empty() {
+                text.push_str(": ");
+            }
+            text.push_str(&cause);
+        }
+    }
+    match hint {
+        Some(hint) => format!("{text}\n  hint: {hint}"),
+        None => text,
+    }
+}
+
+/// A hint for errors that carry none of their own.
+fn hint(error: &anyhow::Error) -> Option<String> {
+    let http = error.downcast_ref::<wharf_http::Error>()?;
+    match http {
+        wharf_http::Error::Connect { peer, .. } => Some(format!(
+            "is the server running? start it with `wharf up`, or name another with --server (tried {peer})"
+        )),
+        wharf_http::Error::Api(api) if api.hint.is_none() && api.code == ErrorCode::Unauthenticated => Some(
+            "give a token with --token, WHARF_TOKEN or `wharf login`; on the server's machine use its --data"
+                .to_owned(),
+        ),
+        _ => None,
+    }
+}
+
+fn status(error: &anyhow::Error) -> u8 {
+    if error.is::<Usage>() {
+        return 2;
+    }
+    match error.downcast_ref::<wharf_http::Error>() {
+        Some(http) => http.code().exit_status(),
+        None => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_are_chained_once_and_the_hint_comes_last() {
+        let error = usage("no such file\n  hint: look again").context("cannot read x: no such file");
+        assert_eq!(message(&error), "cannot read x: no such file\n  hint: look again");
+        assert_eq!(status(&usage("x")), 2);
+        assert_eq!(status(&anyhow::anyhow!("x")), 1);
+    }
+}

@@ -1,0 +1,45 @@
+//! Log lines of the program itself, on standard error.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::{Cli, Command};
+
+/// Servers and agents log state changes; other commands only warnings. `-v` and `-vv` say more; `WHARF_LOG` takes a filter
+/// such as `wharf_fleet=debug` (syntax of tracing's `EnvFilter`).
+pub(crate) fn start(cli: &Cli) {
+    let is_server = matches!(cli.command, Command::Up(_) | Command::Agent(_));
+    let level = match (cli.global.verbose, is_server) {
+        (0, false) => "warn",
+        (0, true) | (1, false) => "info",
+        (1, true) | (2.., _) => "debug",
+    };
+    // Libraries only speak up when something is wrong.
+    let default =
+        format!("warn,wharf={level},{}", OUR_CRATES.map(|name| format!("{name}={level}")).join(","));
+    let filter = EnvFilter::try_from_env("WHARF_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal() && !is_plain)
+        .with_target(is_server)
+        .init();
+}
+
+const OUR_CRATES: [&str; 13] = [
+    "wharf_access",
+    "wharf_balancer",
+    "wharf_base",
+    "wharf_bench",
+    "wharf_console",
+    "wharf_deploy",
+    "wharf_disk",
+    "wharf_docker",
+    "wharf_fleet",
+    "wharf_http",
+    "wharf_image",
+    "wharf_lab",
+    "wharf_registry",
+];
