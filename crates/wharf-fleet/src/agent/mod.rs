@@ -13,6 +13,7 @@ mod data;
 mod engine;
 mod files;
 mod found;
+mod gates;
 mod health;
 mod join;
 mod link;
@@ -137,6 +138,8 @@ pub async fn start(config: AgentConfig, deps: AgentDeps, tasks: &Tasks) -> Resul
         files: data.files(),
         server: online_receiver,
         pulled_bytes: AtomicU64::new(0),
+        networks: tokio::sync::Mutex::new(()),
+        gates: gates::Gates::default(),
     };
     let converger = converge::Converger {
         health: health::Health::new(config.settle, wake.clone(), tasks.clone()),

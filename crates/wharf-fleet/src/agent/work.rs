@@ -20,6 +20,7 @@ use wharf_docker::{Engine, Error as DockerError};
 use wharf_model::{AppDesired, MountSource, Name};
 
 use super::create::{self, Place};
+use super::gates::Gates;
 use super::link::Server;
 use super::plan::{Step, Unit, Wanted};
 use super::{files, pull};
@@ -37,6 +38,8 @@ pub(crate) struct Workshop {
     pub(crate) files: PathBuf,
     pub(crate) server: watch::Receiver<Option<Server>>,
     pub(crate) pulled_bytes: AtomicU64,
+    /// Networks, volumes and images, which instances share, are made by one unit at a time.
+    pub(crate) gates: Gates,
 }
 
 /// One unit's work.
@@ -84,6 +87,7 @@ impl Job {
                         Ok(())
                     }
                     Step::Pull(image) => {
+                        let _gate = self.shop.gates.pass(&format!("image {image}")).await;
                         let account = self.shop.account.as_ref();
                         Ok(pull::ensure(&self.engine, image, account, &self.shop.pulled_bytes).await?)
                     }
@@ -122,6 +126,7 @@ impl Job {
 
     async fn network(&self, name: &str) -> Result<(), Error> {
         let (wanted, app) = self.wanted()?;
+        let _gate = self.shop.gates.pass(&format!("network {name}")).await;
         let doing = format!("look at network {name}");
         match self.engine.docker().inspect_network(name, None::<InspectNetworkOptions>).await {
             Ok(_) => return Ok(()),
@@ -145,13 +150,14 @@ impl Job {
         let doing = format!("create network {name}");
         match self.engine.docker().create_network(request).await {
             Ok(_) => Ok(()),
-            // Another unit of the same application was quicker.
+            // Somebody else was quicker.
             Err(error) => unless(&[409], &doing, error),
         }
     }
 
     async fn volume(&self, name: &str) -> Result<(), Error> {
         let (wanted, app) = self.wanted()?;
+        let _gate = self.shop.gates.pass(&format!("volume {name}")).await;
         let doing = format!("look at volume {name}");
         match self.engine.docker().inspect_volume(name).await {
             Ok(_) => return Ok(()),
