@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use wharf_base::Tasks;
 use wharf_deploy::api::DeployState;
 
+use crate::server::*;
 use crate::world::*;
 
 /// What changes between the two releases: one service beside the old, one stopped first, one removed.
@@ -88,6 +89,10 @@ async fn stop_in(step: &str, hold: impl Fn(&World), release: impl Fn(&World)) ->
     let next = request(json!({ "web": web("v2", 2) }));
     let started = first.handle.deploy(&name("shop"), next, "ann").await.unwrap();
     first.step_of(started.deploy, step).await;
+    if step == "switch" {
+        // The step begins a moment before the point of no return.
+        world.committed("deploy shop release 2: switch").await;
+    }
     first.kill().await;
     release(&world);
     let second = server(&world, data.path()).await;

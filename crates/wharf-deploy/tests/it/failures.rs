@@ -7,6 +7,7 @@ use wharf_base::{ErrorCode, Tasks};
 use wharf_deploy::api::{DeployState, DeployView};
 use wharf_model::{Event, Liveness};
 
+use crate::server::*;
 use crate::world::*;
 
 /// A world with release 1 of a routed service on `a` and `b`.
@@ -62,7 +63,7 @@ async fn a_failed_build_changes_nothing_and_its_number_is_used_again() {
     let view = server.end_of(started.deploy).await;
     assert_eq!(view.error.as_deref(), Some("building web: COPY failed: no such file"));
     assert_eq!(steps(&view), ["build"]);
-    assert_eq!(world.history().last().unwrap().reason, "deploy shop release 1: stop");
+    assert_eq!(world.history().last().unwrap().reason, "deploy shop release 1: switch");
     world.build_fails(false);
     let started = server.handle.deploy(&name("shop"), request, "ann").await.unwrap();
     assert_eq!(started.release, 2);

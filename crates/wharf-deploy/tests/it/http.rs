@@ -9,6 +9,7 @@ use tower::ServiceExt;
 use wharf_base::Tasks;
 use wharf_http::{Caller, Role, sse};
 
+use crate::server::*;
 use crate::world::*;
 
 fn app(server: &Server, role: Role) -> Router {

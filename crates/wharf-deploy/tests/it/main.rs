@@ -3,8 +3,11 @@
 //! The model ([`world`]) stands for agents that converge; it is there to put failures at every point of a rollout. The
 //! same stories with real Engines and balancers are told in `crates/wharf/tests/it`.
 
+#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
 mod crash;
 mod failures;
 mod http;
+mod server;
 mod story;
 mod world;

@@ -7,6 +7,7 @@ use wharf_base::Tasks;
 use wharf_deploy::api::{DeployState, StreamItem};
 use wharf_model::{Event, Liveness};
 
+use crate::server::*;
 use crate::world::*;
 
 async fn start(hosts: &[&str]) -> (Arc<World>, Server, tempfile::TempDir, Tasks) {
