@@ -1,0 +1,112 @@
+//! Routes from wharf.yaml, as routes of a table with an empty application.
+
+use std::net::SocketAddr;
+
+use wharf_model::{Balance, HealthCheck, Route, Target, TargetState};
+
+use crate::Error;
+use crate::config::{Health, Policy, StaticRoute};
+use crate::table::{check_host, check_path};
+
+/// LIMIT: routes in wharf.yaml; more come from a mistake or belong into applications.
+const ROUTES_MAX: usize = 10_000;
+
+/// Finds mistakes without touching the network.
+pub(crate) fn check(routes: &[StaticRoute]) -> Result<(), Error> {
+    if routes.len() > ROUTES_MAX {
+        return Err(wrong("balancer.routes".to_owned(), format!("more than {ROUTES_MAX} routes")));
+    }
+    for (index, route) in routes.iter().enumerate() {
+        let key = |part: &str| format!("balancer.routes[{index}].{part}");
+        if let Some(host) = &route.host {
+            check_host(host).map_err(|problem| wrong(key("host"), problem))?;
+        }
+        check_path(route.path.as_deref().unwrap_or("/")).map_err(|problem| wrong(key("path"), problem))?;
+        if route.targets.is_empty() {
+            let problem = "no target is given; hint: write [http://127.0.0.1:9000]".to_owned();
+            return Err(wrong(key("targets"), problem));
+        }
+        for (position, target) in route.targets.iter().enumerate() {
+            authority(target).map_err(|problem| wrong(key(&format!("targets[{position}]")), problem))?;
+        }
+        if let Some(health) = &route.health {
+            health.check(&key("health"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Turns the routes into table routes. Names of targets are looked up once, now; the first address is used.
+pub(crate) async fn resolve(routes: &[StaticRoute]) -> Result<Vec<Route>, Error> {
+    let mut resolved = Vec::with_capacity(routes.len());
+    for (index, route) in routes.iter().enumerate() {
+        let path = route.path.clone().unwrap_or_else(|| "/".to_owned());
+        let mut targets = Vec::with_capacity(route.targets.len());
+        for (position, text) in route.targets.iter().enumerate() {
+            let key = format!("balancer.routes[{index}].targets[{position}]");
+            let name = authority(text).map_err(|problem| wrong(key.clone(), problem))?;
+            let address =
+                lookup(&name).await.map_err(|source| Error::Resolve { key, name: name.clone(), source })?;
+            let state = TargetState::Active;
+            targets.push(Target { id: name, address, host: String::new(), state });
+        }
+        let label = route.host.as_deref().unwrap_or("any");
+        resolved.push(Route {
+            app: String::new(),
+            service: route.name.clone().unwrap_or_else(|| format!("{label}{path}")),
+            release: 0,
+            host: route.host.clone(),
+            path,
+            balance: match route.balance {
+                Policy::LeastConn => Balance::LeastConn,
+                Policy::RoundRobin => Balance::RoundRobin,
+            },
+            timeout_ms: route.timeout.map(|timeout| timeout.as_millis() as u64),
+            health: route.health.as_ref().map(health_check),
+            targets,
+        });
+    }
+    Ok(resolved)
+}
+
+/// The table's form of a check.
+pub(crate) fn health_check(health: &Health) -> HealthCheck {
+    HealthCheck {
+        path: health.path.clone(),
+        interval_ms: health.interval.as_millis() as u64,
+        timeout_ms: health.timeout.as_millis() as u64,
+        rise: health.rise,
+        fall: health.fall,
+    }
+}
+
+async fn lookup(name: &str) -> std::io::Result<SocketAddr> {
+    if let Ok(address) = name.parse() {
+        return Ok(address);
+    }
+    let mut addresses = tokio::net::lookup_host(name).await?;
+    addresses.next().ok_or_else(|| std::io::Error::other("the name has no address"))
+}
+
+/// `host:port` of `http://host:port`.
+fn authority(target: &str) -> Result<String, String> {
+    if target.starts_with("https://") {
+        return Err(format!("`{target}`: TLS to targets is not supported; hint: use http://"));
+    }
+    let rest = target.strip_prefix("http://").unwrap_or(target);
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    if rest.contains('/') {
+        return Err(format!("`{target}` has a path; hint: paths belong into `path` of the route"));
+    }
+    let uri: http::uri::Authority = rest
+        .parse()
+        .map_err(|_| format!("`{target}` is not an address; hint: write http://127.0.0.1:9000"))?;
+    if uri.host().is_empty() || rest.contains('@') {
+        return Err(format!("`{target}` is not an address; hint: write http://127.0.0.1:9000"));
+    }
+    Ok(if uri.port_u16().is_some() { rest.to_owned() } else { format!("{rest}:80") })
+}
+
+fn wrong(key: String, problem: String) -> Error {
+    Error::Config { key, problem }
+}

@@ -1,0 +1,63 @@
+//! The access log agrees with what clients counted.
+
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use wharf_balancer::LogFormat;
+
+use crate::backend::App;
+use crate::client::Client;
+use crate::setup::{Balancer, table};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn there_is_one_line_per_request_after_a_flush_and_after_a_stop() {
+    let balancer = Balancer::start().await;
+    let (a, b) = (App::start("a").await, App::start("b").await);
+    balancer.apply(table(1, 3, &[a.address, b.address]));
+    let mut clients = JoinSet::new();
+    for number in 0..20 {
+        let address = balancer.address();
+        clients.spawn(async move {
+            let mut client = Client::connect(address).await;
+            for _ in 0..100 {
+                assert_eq!(client.get(&format!("/c{number}?q=\"x")).await.status, 200);
+            }
+            // Some leave in the middle of an answer that they wait for.
+            client.send("GET /slow?10000 HTTP/1.1\r\nHost: t\r\n\r\n").await;
+        });
+    }
+    while clients.join_next().await.is_some_and(|result| result.map(|()| true).unwrap()) {}
+    balancer.observed("all 2020", |pools| crate::setup::traffic(pools, 3).requests == 2020).await;
+    assert_eq!(balancer.log_lines().await.len(), 2020);
+    let mut client = Client::connect(balancer.address()).await;
+    client.get("/last").await;
+    let report = balancer.stop().await;
+    assert!(report.aborted.is_empty() && report.panicked == 0, "{report:?}");
+    let lines = balancer.log_file();
+    assert_eq!(lines.len(), 2021);
+    assert_eq!(lines.iter().filter(|line| line.contains(" 499 ")).count(), 20);
+    assert_eq!(balancer.handle.log_lines_dropped(), 0);
+    let line = lines.iter().find(|line| line.contains(" 200 ")).unwrap();
+    let is_combined =
+        line.starts_with("127.0.0.1 - - [") && line.contains("?q=\\x22x HTTP/1.1\" 200 1 \"-\" \"-\" 0.0");
+    assert!(is_combined, "{line}");
+    assert!(line.contains(" app=shop service=web release=3 target=t"), "{line}");
+    assert!(line.contains(" attempt=1 term=-- id="), "{line}");
+}
+
+#[tokio::test]
+async fn json_lines_have_the_phases_in_microseconds() {
+    let balancer = Balancer::with(|config| config.access_log_format = LogFormat::Json).await;
+    let app = App::start("a").await;
+    balancer.apply(table(1, 3, &[app.address]));
+    let mut client = Client::connect(balancer.address()).await;
+    client.ask("POST /slow?20 HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\nUser-Agent: x\r\n\r\nhi").await;
+    let lines = balancer.log_lines().await;
+    let line: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
+    assert_eq!(line["status"], 200);
+    assert_eq!(line["user_agent"], "x");
+    assert_eq!((line["bytes_in"].as_u64(), line["bytes_out"].as_u64()), (Some(2), Some(1)));
+    let micros = |key: &str| Duration::from_micros(line[key].as_u64().unwrap());
+    assert!(micros("t_ttfb") >= Duration::from_millis(19) && micros("t_total") >= micros("t_ttfb"), "{line}");
+    assert!(micros("t_connect") < micros("t_ttfb"), "{line}");
+}
