@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Where agents connect to. Always TLS with client certificates, so any address is fine.
+    #[serde(with = "wharf_base::addresses")]
+    #[schemars(with = "Vec<String>")]
     pub listen: Vec<SocketAddr>,
     /// Time between pings on each agent's connection.
     #[serde(with = "wharf_base::duration")]

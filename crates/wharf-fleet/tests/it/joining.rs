@@ -117,7 +117,6 @@ async fn a_balancer_joins_follows_the_table_and_reports() {
         || BalancerDeps { data: world.path("lb1"), views: receiver.clone(), clock: Arc::clone(&world.clock) };
     let tasks = wharf_base::Tasks::new();
     let mut link = agent::start_balancer(deps(), &tasks).await.unwrap();
-    assert!(link.tables.borrow().is_none());
     let generation = world.commit(&server, Some(world.desired(vec![]))).await;
     let is_new = |table: &Option<Arc<wharf_model::Table>>| {
         table.as_ref().is_some_and(|table| table.generation == generation)

@@ -261,6 +261,13 @@ impl Server {
     }
 }
 
+impl Drop for Agent {
+    /// In a test that fails: an agent that goes on would make again what the world's end removes.
+    fn drop(&mut self) {
+        self.tasks.shutdown().cancel();
+    }
+}
+
 impl Agent {
     pub(crate) async fn stop(self) {
         let report = self.tasks.stop(Duration::from_secs(10)).await;
