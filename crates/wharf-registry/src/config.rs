@@ -14,6 +14,7 @@ use crate::Error;
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Addresses to listen on. Loopback is plain HTTP and needs no login; others use TLS and need one.
+    #[serde(with = "wharf_base::addresses")]
     #[schemars(with = "Vec<String>")]
     pub listen: Vec<SocketAddr>,
     /// Name that images carry, `HOST:PORT`; the first listen address if not set.

@@ -40,7 +40,10 @@ fn step(data: &Value, output: Output) -> anyhow::Result<()> {
     }
     output.progress_done();
     let seconds = data["millis"].as_u64().unwrap_or_default() as f64 / 1_000.0;
-    output.say(format!("{} {name:<8} {seconds:>6.1} s  {detail}", output.green("✓")).trim_end())
+    // A detail of several lines (the plan) is indented below its first.
+    let detail = detail.replace('\n', "\n                     ");
+    let mark = if name == "undo" { output.red("↶") } else { output.green("✓") };
+    output.say(format!("{mark} {name:<8} {seconds:>6.1} s  {detail}").trim_end())
 }
 
 async fn end(client: &Client, id: u64, began: Instant, output: Output) -> anyhow::Result<()> {

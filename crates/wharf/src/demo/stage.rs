@@ -240,6 +240,10 @@ impl Stage {
     {
         let began = Instant::now();
         while !is_so(self).await {
+            let server = self.server.as_ref().and_then(Child::id);
+            if server.is_some_and(|pid| start_ticks(pid as i32).is_none()) {
+                anyhow::bail!("the server has ended\n{}", self.server_tail());
+            }
             if began.elapsed() > READY_LIMIT {
                 anyhow::bail!(
                     "{what} did not get ready within {} s\n{}",
