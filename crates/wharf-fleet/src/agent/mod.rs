@@ -138,7 +138,6 @@ pub async fn start(config: AgentConfig, deps: AgentDeps, tasks: &Tasks) -> Resul
         files: data.files(),
         server: online_receiver,
         pulled_bytes: AtomicU64::new(0),
-        networks: tokio::sync::Mutex::new(()),
         gates: gates::Gates::default(),
     };
     let converger = converge::Converger {

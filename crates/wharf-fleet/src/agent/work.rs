@@ -38,9 +38,6 @@ pub(crate) struct Workshop {
     pub(crate) files: PathBuf,
     pub(crate) server: watch::Receiver<Option<Server>>,
     pub(crate) pulled_bytes: AtomicU64,
-    /// Held from the look for a network to its creation: Engines before 25 make a second network of the same name, and
-    /// then refuse to use either.
-    pub(crate) networks: tokio::sync::Mutex<()>,
     /// Networks, volumes and images, which instances share, are made by one unit at a time.
     pub(crate) gates: Gates,
 }
@@ -129,7 +126,6 @@ impl Job {
 
     async fn network(&self, name: &str) -> Result<(), Error> {
         let (wanted, app) = self.wanted()?;
-        let _alone = self.shop.networks.lock().await;
         let _gate = self.shop.gates.pass(&format!("network {name}")).await;
         let doing = format!("look at network {name}");
         match self.engine.docker().inspect_network(name, None::<InspectNetworkOptions>).await {
