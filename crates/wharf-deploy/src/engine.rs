@@ -12,12 +12,12 @@ use wharf_model::ports::{EventSink, Hosts, ImageBuilder, Pools, PortError};
 use wharf_model::{AppDesired, Change, Event, Generation, Name};
 use wharf_state::Database;
 
-use crate::Config;
 use crate::api::StepView;
 use crate::rollout::Halt;
 use crate::run::Run;
 use crate::store::Store;
 use crate::uploads::Uploads;
+use crate::{Config, plan};
 
 /// What this part needs of others.
 pub struct Deps {
@@ -117,6 +117,7 @@ impl Engine {
         desired: &Option<AppDesired>,
         stage: &str,
     ) -> Result<u64, PortError> {
+        let desired = self.possible(desired);
         let newest = self.hosts.generation();
         if newest.apps.get(&run.app) == desired.as_ref() {
             return Ok(newest.number);
@@ -145,6 +146,11 @@ impl Engine {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// A stage without the hosts that were removed since it was planned.
+    pub(crate) fn possible(&self, desired: &Option<AppDesired>) -> Option<AppDesired> {
+        desired.clone().map(|desired| plan::only_on(desired, &self.hosts.hosts()))
     }
 
     /// Runs a step: says that it began, does `work`, says how it ended, and stores that.

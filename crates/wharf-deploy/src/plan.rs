@@ -11,7 +11,7 @@ mod changes;
 mod lines;
 mod stages;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use wharf_model::{AppDesired, HostView, Instance, Name, RestartPolicy};
@@ -21,6 +21,7 @@ use crate::strategy;
 use crate::translate::{Model, ServiceModel};
 
 pub(crate) use lines::lines;
+pub(crate) use stages::only_on;
 pub(crate) use stages::{Coming, Leaving, Rollout};
 
 /// What to plan.
@@ -129,6 +130,18 @@ pub enum PlanError {
     /// No host fits.
     #[error(transparent)]
     Placement(#[from] PlacementError),
+    /// A fixed port or name would be needed twice on a host.
+    #[error(
+        "`{service}` can't run twice on {host}, because {why}\n  hint: use fewer replicas, more hosts, or drop what is fixed"
+    )]
+    Crowded {
+        /// Service.
+        service: Name,
+        /// Host.
+        host: Name,
+        /// What is fixed.
+        why: String,
+    },
     /// The place of its data would be forgotten.
     #[error(
         "`{service}` keeps data on {host}, so it can't be scaled to 0\n  hint: stop what uses it instead, or remove the service from the file"
@@ -159,6 +172,7 @@ pub(crate) fn plan(input: &Input<'_>) -> Result<Plan, PlanError> {
     let mut outcomes = Vec::with_capacity(drafts.len());
     for draft in &drafts {
         let outcome = draft.outcome(input, &decisions[draft.name]);
+        draft.check_crowding(&outcome)?;
         services.push(draft.describe(&outcome, &decisions[draft.name]));
         warn_of_stay(input, draft, &outcome, &mut warnings);
         outcomes.push(outcome);
@@ -233,6 +247,19 @@ impl<'a> Draft<'a> {
             warnings.push(format!("{}: not blue-green as the file asks, because {once}", self.name));
         }
         Ok(())
+    }
+
+    /// What is fixed exists once on each host.
+    fn check_crowding(&self, outcome: &Outcome) -> Result<(), PlanError> {
+        let Some(why) = strategy::why_once_on_a_host(&self.service.spec) else { return Ok(()) };
+        let mut hosts = BTreeSet::new();
+        let mut lasting = outcome.kept.iter().chain(&outcome.created);
+        match lasting.find(|instance| !hosts.insert(&instance.host)) {
+            None => Ok(()),
+            Some(second) => {
+                Err(PlanError::Crowded { service: self.name.clone(), host: second.host.clone(), why })
+            }
+        }
     }
 
     fn is_new(&self) -> bool {

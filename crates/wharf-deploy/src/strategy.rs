@@ -8,11 +8,8 @@ use wharf_model::{ContainerSpec, MountSource};
 
 /// Why a second container with these settings must not run beside the first, in words; `None` if it may.
 pub(crate) fn why_once(spec: &ContainerSpec) -> Option<String> {
-    if let Some(name) = &spec.container_name {
-        return Some(format!("its container has the fixed name `{name}`"));
-    }
-    if let Some(port) = spec.ports.iter().find_map(|port| port.host_port) {
-        return Some(format!("it publishes the fixed host port {port}"));
+    if let Some(why) = why_once_on_a_host(spec) {
+        return Some(why);
     }
     let written = spec.mounts.iter().filter(|mount| !mount.read_only);
     written.into_iter().find_map(|mount| match &mount.source {
@@ -20,6 +17,15 @@ pub(crate) fn why_once(spec: &ContainerSpec) -> Option<String> {
         MountSource::HostPath(path) => Some(format!("it writes `{path}` of the host")),
         MountSource::Anonymous | MountSource::Tmpfs | MountSource::Files(_) => None,
     })
+}
+
+/// Why two containers with these settings can't be on one host at all, in words.
+pub(crate) fn why_once_on_a_host(spec: &ContainerSpec) -> Option<String> {
+    if let Some(name) = &spec.container_name {
+        return Some(format!("its container has the fixed name `{name}`"));
+    }
+    let port = spec.ports.iter().find_map(|port| port.host_port)?;
+    Some(format!("it publishes the fixed host port {port}"))
 }
 
 /// Whether the container keeps data on its host in a named volume, so that it must stay where the volume is.

@@ -13,6 +13,7 @@ fn name(text: &str) -> Name {
 fn host(text: &str) -> HostView {
     let mut words = text.split(' ');
     let mut host = HostView {
+        pulled_bytes: 0,
         name: name(words.next().unwrap()),
         labels: BTreeMap::new(),
         liveness: Liveness::Up,

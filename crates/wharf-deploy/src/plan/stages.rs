@@ -13,7 +13,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use wharf_model::{AppDesired, Instance, Name, RouteSpec};
+use wharf_model::{AppDesired, HostView, Instance, Name, RouteSpec};
 
 use super::{Draft, Input, Outcome};
 use crate::strategy;
@@ -136,8 +136,7 @@ pub(super) fn rollout(
     later.extend(gone_later);
 
     lasting.extend(created.iter().cloned());
-    sort(&mut lasting);
-    let after = AppDesired {
+    let after = settle(AppDesired {
         release: input.release,
         instances: lasting,
         draining: BTreeSet::new(),
@@ -145,8 +144,11 @@ pub(super) fn rollout(
         networks: input.model.networks.clone(),
         volumes: input.model.volumes.clone(),
         files: input.model.files.clone(),
-    };
-    let before = input.current.map(|current| without_unknown_hosts(current, input));
+    });
+    let before = input.current.map(|current| {
+        let settled = AppDesired { draining: BTreeSet::new(), ..current.clone() };
+        only_on(settled, input.hosts)
+    });
     let stages = stages(before, after, &first, &later, &created, &recreated);
     let staying: BTreeSet<(Name, u32)> =
         stages.after.iter().flat_map(|after| &after.routes).map(key).collect();
@@ -191,7 +193,7 @@ fn stages(
     let cleared = before.as_ref().filter(|_| !first.is_empty()).map(|before| {
         let mut cleared = before.clone();
         cleared.instances.retain(|instance| !stops_first(instance));
-        cleared
+        settle(cleared)
     });
     let base = cleared
         .clone()
@@ -200,14 +202,15 @@ fn stages(
 
     let mut started = base;
     started.instances.extend(created.iter().cloned());
-    sort(&mut started.instances);
+    started = settle(started);
     // A recreated service has nobody else to serve it: its route points to the new containers at once.
-    for route in &mut started.routes {
-        let next = after.routes.iter().find(|next| next.service == route.service);
-        if let (true, Some(next)) = (recreated.contains(&route.service), next) {
-            *route = next.clone();
-        }
-    }
+    let next = |route: &RouteSpec| after.routes.iter().find(|next| next.service == route.service).cloned();
+    let is_recreated = |route: &RouteSpec| recreated.contains(&route.service);
+    started.routes = started
+        .routes
+        .into_iter()
+        .filter_map(|route| if is_recreated(&route) { next(&route) } else { Some(route) })
+        .collect();
     started.networks = union(&after.networks, &started.networks, |network| network.name.clone());
     started.volumes = union(&after.volumes, &started.volumes, |volume| volume.name.clone());
     started.files = union(&after.files, &started.files, |file| file.digest.to_string());
@@ -272,13 +275,23 @@ fn leaving(instance: &Instance, staying: &BTreeSet<(Name, u32)>) -> Leaving {
     }
 }
 
-/// A host that was removed takes its instances along; a generation must not name it again.
-fn without_unknown_hosts(current: &AppDesired, input: &Input<'_>) -> AppDesired {
-    let mut current = current.clone();
-    current.instances.retain(|instance| input.hosts.iter().any(|host| host.name == instance.host));
-    current.draining.clear();
-    sort(&mut current.instances);
-    current
+/// `desired` without instances on hosts that are not in `hosts`: a host that was removed takes its instances along, and
+/// a generation must not name it again. What waited for a service that has no instance is started without.
+pub(crate) fn only_on(mut desired: AppDesired, hosts: &[HostView]) -> AppDesired {
+    desired.instances.retain(|instance| hosts.iter().any(|host| host.name == instance.host));
+    desired.draining.retain(|id| desired.instances.iter().any(|instance| instance.id == *id));
+    settle(desired)
+}
+
+/// Takes waits for services without instances out, and sorts.
+fn settle(mut desired: AppDesired) -> AppDesired {
+    let services: BTreeSet<Name> =
+        desired.instances.iter().map(|instance| instance.service.clone()).collect();
+    for instance in &mut desired.instances {
+        instance.after.retain(|service, _| services.contains(service));
+    }
+    sort(&mut desired.instances);
+    desired
 }
 
 fn key(route: &RouteSpec) -> (Name, u32) {

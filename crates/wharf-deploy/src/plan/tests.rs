@@ -1,7 +1,5 @@
 //! Cases and properties of plans.
 
-use std::collections::BTreeSet;
-
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use wharf_base::UnixMillis;
@@ -27,6 +25,7 @@ fn paper(hosts: &[&str]) -> Paper {
         let (host, colour) = text.split_once(':').unwrap_or((text, ""));
         let colours = (!colour.is_empty()).then(|| ("colour".to_owned(), colour.to_owned()));
         HostView {
+            pulled_bytes: 0,
             name: name(host),
             labels: colours.into_iter().collect(),
             liveness: Liveness::Up,
@@ -205,6 +204,50 @@ fn scaling_adds_beside_and_drains_only_what_goes() {
     assert_eq!(lines(&fewer)[1], "~ web: 2 instances stay, those on a, b, c go");
     let none = paper.scale(&services, "web", 0);
     assert_eq!(routes(&none.rollout.stages.after), [1], "the route stays and answers that nobody is there");
+}
+
+#[test]
+fn waits_for_what_is_not_there_are_left_out_in_every_stage() {
+    let services = |image: &str| {
+        let mut web = routed("v1", 1);
+        web["depends_on"] = json!({ "db": { "condition": "service_started", "required": true } });
+        json!({ "db": database(image), "web": web })
+    };
+    let mut paper = paper(&["a"]);
+    paper.deploy(&services("d1"));
+    let plan = paper.deploy(&services("d2"));
+    let waits = |desired: &Option<AppDesired>| {
+        let web = desired.as_ref().unwrap().instances.iter().find(|one| one.service.as_str() == "web");
+        web.unwrap().after.len()
+    };
+    let stages = &plan.rollout.stages;
+    assert_eq!([waits(&stages.before), waits(&stages.cleared), waits(&stages.after)], [1, 0, 1]);
+    assert!(paper.deploy(&services("d2")).is_up_to_date());
+}
+
+#[test]
+fn a_recreated_service_that_loses_its_route_has_none_while_it_starts() {
+    let mut paper = paper(&["a"]);
+    let mut web = routed("v1", 1);
+    web["container_name"] = json!("web");
+    paper.deploy(&json!({ "web": web }));
+    let plan = paper.deploy(&json!({ "web": { "image": "v1", "container_name": "web" } }));
+    assert_eq!(routes(&plan.rollout.stages.started), [0; 0]);
+}
+
+#[test]
+fn a_fixed_port_is_taken_once_on_each_host() {
+    let fixed = |replicas: u32| {
+        let ports = json!([{ "host_ip": null, "published": 80, "target": 80, "protocol": "tcp" }]);
+        json!({ "web": { "image": "v1", "ports": ports, "deploy": { "replicas": replicas } } })
+    };
+    let paper = paper(&["a", "b"]);
+    assert!(paper.plan_as(&fixed(2), 1, false).is_ok());
+    let error = paper.plan_as(&fixed(3), 1, false).unwrap_err().to_string();
+    assert!(
+        error.starts_with("`web` can't run twice on a, because it publishes the fixed host port 80"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -44,7 +44,7 @@ async fn settle_rollout(engine: &Engine, run: &Run, rollout: &Rollout, phase: Ph
     let stages = &rollout.stages;
     let has_switched = match phase {
         Phase::Preparing | Phase::Planned => false,
-        Phase::Switching => desired == stages.switched,
+        Phase::Switching => desired == engine.possible(&stages.switched),
         Phase::Switched => true,
     };
     tracing::info!(deploy = run.id, app = %run.app, ?phase, has_switched, "settling a deploy that was interrupted");

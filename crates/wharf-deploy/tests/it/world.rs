@@ -95,6 +95,7 @@ impl World {
             let (host, colour) = text.split_once(':').unwrap_or((text, ""));
             let labels = (!colour.is_empty()).then(|| ("colour".to_owned(), colour.to_owned()));
             let view = HostView {
+                pulled_bytes: 0,
                 name: name(host),
                 labels: labels.into_iter().collect(),
                 liveness: Liveness::Up,
@@ -389,7 +390,11 @@ impl Hosts for World {
                 return Err(PortError::new(ErrorCode::Unavailable, "the disk refuses"));
             }
             let mut ids = BTreeSet::new();
-            for instance in change.desired.iter().flat_map(|desired| &desired.instances) {
+            let instances = || change.desired.iter().flat_map(|desired| &desired.instances);
+            let services: BTreeSet<&Name> = instances().map(|one| &one.service).collect();
+            for instance in instances() {
+                let waits = instance.after.keys().all(|service| services.contains(service));
+                assert!(waits, "{} waits for nobody", instance.id);
                 assert!(state.hosts.contains_key(&instance.host), "unknown host {}", instance.host);
                 assert!(ids.insert(instance.id.clone()), "{} twice", instance.id);
             }
