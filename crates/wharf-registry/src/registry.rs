@@ -10,7 +10,7 @@ use axum::extract::Request;
 use serde::Serialize;
 use tokio::sync::{RwLock, oneshot};
 use wharf_base::{Clock, Digest, Tasks};
-use wharf_disk::cas::{Limits, Store};
+use wharf_disk::cas::{Limits, Session, Store};
 use wharf_disk::{DirLock, format};
 use wharf_http::ServerOptions;
 use wharf_model::Event;
@@ -252,6 +252,15 @@ impl Registry {
         });
         let ended = || Refusal::new(Code::Unavailable, "the registry stops");
         receiver.await.map_err(|_| ended())?
+    }
+
+    /// Ends an upload in the background.
+    pub(crate) fn abandon(&self, session: Session) {
+        self.tasks.spawn("registry-abandon", async move {
+            if let Err(error) = session.abandon().await {
+                tracing::warn!(%error, "cannot remove an upload; it ends when it has been idle long enough");
+            }
+        });
     }
 
     /// Tells the operator that a bound is full or the disk fails.

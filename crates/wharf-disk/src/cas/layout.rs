@@ -29,13 +29,8 @@ impl Layout {
         for algorithm in ["sha256", "sha512"] {
             let above = layout.blobs.join(algorithm);
             atomic::create_directory(&above)?;
-            for first in 0..=255u8 {
-                match fs::create_dir(above.join(format!("{first:02x}"))) {
-                    Ok(()) => {}
-                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                    Err(error) => return Err(Error::io("create directory in", &above)(error)),
-                }
-            }
+            create_shards(&above).map_err(Error::io("create directories in", &above))?;
+            // Also when all were there: whoever made them may have been killed before this.
             atomic::sync_directory(&above)?;
         }
         for name in layout.upload_names()? {
@@ -84,6 +79,19 @@ impl Layout {
         let directory = self.blobs.join(shard.algorithm).join(format!("{:02x}", shard.first));
         list(shard.algorithm, &directory).map_err(Error::io("list", &directory))
     }
+}
+
+fn create_shards(above: &Path) -> io::Result<()> {
+    if fs::read_dir(above)?.count() >= 256 {
+        return Ok(());
+    }
+    for first in 0..=255u8 {
+        match fs::create_dir(above.join(format!("{first:02x}"))) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
 }
 
 fn list(algorithm: &str, directory: &Path) -> io::Result<Vec<Entry>> {

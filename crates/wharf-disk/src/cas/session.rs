@@ -125,6 +125,16 @@ impl Session {
         atomic::blocking(move || end(&inner, &shared, &mut state)).await
     }
 
+    /// As [`Session::cancel`], but waits for who writes now instead of refusing.
+    pub async fn abandon(&self) -> Result<(), Error> {
+        let (inner, shared) = (Arc::clone(&self.inner), Arc::clone(&self.shared));
+        let mut state = Arc::clone(&self.shared.state).lock_owned().await;
+        if state.ended {
+            return Ok(());
+        }
+        atomic::blocking(move || end(&inner, &shared, &mut state)).await
+    }
+
     fn lock(&self) -> Result<OwnedMutexGuard<State>, Error> {
         let state = Arc::clone(&self.shared.state).try_lock_owned().map_err(|_| Error::SessionBusy)?;
         if state.ended { Err(Error::SessionUnknown) } else { Ok(state) }

@@ -33,12 +33,11 @@ pub(super) async fn start(call: &Call<'_>, body: &mut Body, name: RepositoryName
     if let Some(expected) = call.query.get("digest") {
         let expected = digest(expected)?;
         let session = call.registry.store.create_session(name.as_str(), Algorithm::of(&expected)).await?;
-        if let Err(refusal) = call.append(body, &session, call.length().map(|length| 0..length)).await {
-            // The client doesn't know the session; nobody would go on with it.
-            session.cancel().await?;
-            return Err(refusal);
-        }
-        return commit(call, name, session, expected).await;
+        let unnamed = Unnamed { registry: Arc::clone(call.registry), session: session.clone() };
+        call.append(body, &session, call.length().map(|length| 0..length)).await?;
+        let answer = commit(call, name, session, expected).await;
+        drop(unnamed);
+        return answer;
     }
     let algorithm = match call.query.get("digest-algorithm") {
         None => Algorithm::default(),
@@ -118,6 +117,19 @@ async fn link(registry: &Registry, name: &RepositoryName, session: &Session, dig
     registry.metadata.add_link(name, digest, size).await?;
     registry.counters.pushes.fetch_add(1, Ordering::Relaxed);
     Ok(created(name, digest))
+}
+
+/// A session that the client doesn't know and can't go on with: it ends with the request, also when that is dropped
+/// because the client went away.
+struct Unnamed {
+    registry: Arc<Registry>,
+    session: Session,
+}
+
+impl Drop for Unnamed {
+    fn drop(&mut self) {
+        self.registry.abandon(self.session.clone());
+    }
 }
 
 /// Appends a chunk or a stream.

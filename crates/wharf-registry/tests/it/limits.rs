@@ -178,17 +178,40 @@ async fn a_body_that_stalls_is_ended_and_the_upload_can_go_on() {
     let config = Config { upload_stall: Duration::from_millis(50), ..Config::default() };
     let server = Server::with(config).await;
     let location = server.open_upload("a").await;
-    let first =
-        futures_util::stream::iter([Ok(hyper::body::Frame::data(bytes::Bytes::from_static(b"half")))]);
-    let body = futures_util::StreamExt::chain(first, futures_util::stream::pending());
-    let body = http_body_util::BodyExt::boxed(http_body_util::StreamBody::new(SyncStream(body)));
-    let answer = server.try_send("PATCH", &location, &[], body).await.unwrap();
+    let answer = server.try_send("PATCH", &location, &[], half_a_body()).await.unwrap();
     answer.expect_error(408, "BLOB_UPLOAD_INVALID");
     assert_eq!(server.send("GET", &location).await.expect(204).header("range"), "0-3");
     let rest = [("content-range", "4-8")];
     server.send_with("PATCH", &location, &rest, " more").await.expect(202);
     let finish = with_parameter(&location, &format!("digest={}", sha256(b"half more")));
     server.send("PUT", &finish).await.expect(201);
+}
+
+#[tokio::test]
+async fn a_push_in_one_request_leaves_nothing_when_its_client_goes_away() {
+    let server = Server::start().await;
+    let path = format!("/v2/a/blobs/uploads/?digest={}", sha256(b"half more"));
+    let open = || server.handle.stats().uploads_open;
+    {
+        let push = server.try_send("POST", &path, &[], half_a_body());
+        tokio::pin!(push);
+        while open() == 0 {
+            assert!(futures_util::poll!(push.as_mut()).is_pending());
+            tokio::task::yield_now().await;
+        }
+    }
+    // The connection is dropped; the upload goes with it.
+    while open() > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Four bytes, then silence.
+fn half_a_body() -> http_body_util::combinators::BoxBody<bytes::Bytes, std::io::Error> {
+    let first = [Ok(hyper::body::Frame::data(bytes::Bytes::from_static(b"half")))];
+    let body =
+        futures_util::StreamExt::chain(futures_util::stream::iter(first), futures_util::stream::pending());
+    http_body_util::BodyExt::boxed(http_body_util::StreamBody::new(SyncStream(body)))
 }
 
 /// `boxed` wants a stream that is `Sync`; this one is only ever polled through `&mut`.
