@@ -36,6 +36,9 @@ pub struct HostView {
     pub instances_desired: u32,
     /// Instances that it reports as healthy.
     pub instances_healthy: u32,
+    /// Bytes of image layers that it has pulled since its agent started.
+    #[serde(default)]
+    pub pulled_bytes: u64,
 }
 
 /// Whether a host's agent is connected.

@@ -420,6 +420,7 @@ impl Host {
         let known = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         let report = &self.report;
         HostView {
+            pulled_bytes: self.report.pulled_bytes,
             name: self.record.name.clone(),
             labels: self.record.labels.clone(),
             liveness: self.liveness,
