@@ -1,5 +1,5 @@
-//! The eighteen data sets of the OCI conformance suite: push everything, read it back in every way, delete it from the
-//! top down, and each part must be gone at once.
+//! Seventeen data sets of the OCI conformance suite (the eighteenth, a bad digest, is in `manifests`): push everything,
+//! read it back in every way, delete it from the top down, and each part must be gone at once.
 
 use serde_json::{Value, json};
 
