@@ -225,12 +225,18 @@ impl<'a> Draft<'a> {
             None => Vec::new(),
         };
         let asked = || service.wants_recreate.then(|| "the file says `strategy: recreate`".to_owned());
+        // Workers and schedulers may do their work twice when two of them run; a routed service is made for it.
+        let is_hidden = service.route.is_none() && !service.wants_blue_green;
+        let hidden = || {
+            is_hidden
+                .then(|| "it has no route (`strategy: blue-green` in x-wharf.rollout allows it)".to_owned())
+        };
         Draft {
             name,
             service,
             replicas: input.scales.get(name).copied().unwrap_or(service.replicas),
             changes,
-            once: strategy::why_once(&service.spec).or_else(asked),
+            once: strategy::why_once(&service.spec).or_else(asked).or_else(hidden),
             current,
         }
     }

@@ -178,6 +178,18 @@ fn unchanged_services_keep_their_containers_over_releases() {
 }
 
 #[test]
+fn a_service_without_a_route_runs_twice_only_if_the_file_says_so() {
+    let mut paper = paper(&["a"]);
+    let worker = |image: &str| json!({ "worker": { "image": image } });
+    paper.deploy(&worker("v1"));
+    let plan = paper.deploy(&worker("v2"));
+    assert_eq!(plan.services[0].action, Action::Recreate);
+    assert!(plan.services[0].once.as_ref().unwrap().starts_with("it has no route"));
+    let asked = |image: &str| json!({ "worker": { "image": image, "x_wharf": { "rollout": { "strategy": "blue-green", "drain": "1s" } } } });
+    assert_eq!(paper.deploy(&asked("v3")).services[0].action, Action::Replace);
+}
+
+#[test]
 fn a_removed_service_goes_last_but_first_when_it_may_hold_what_others_want() {
     let mut paper = paper(&["a"]);
     let mut proxy = routed("v1", 1);
