@@ -95,6 +95,12 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_console_that_was_built_is_in_the_binary() {
+        let index = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../console/dist/index.html");
+        assert_eq!(is_built(), index.exists());
+    }
+
     #[tokio::test]
     async fn paths_of_other_parts_and_other_methods_get_no_page() {
         for path in ["/api/v1/nothing", "/v2/", "/assets/gone-1234.js", "/metrics"] {
@@ -111,6 +117,8 @@ mod tests {
     #[tokio::test]
     async fn a_known_tag_is_answered_304_and_head_has_the_length() {
         if !is_built() {
+            assert_ne!(std::env::var("WHARF_REQUIRE").as_deref(), Ok("all"), "console/dist is not built");
+            eprintln!("SKIPPED: console/dist is not built");
             return;
         }
         let (_, headers, body) = call("GET /", &[]).await;
