@@ -33,6 +33,10 @@ pub struct Config {
     pub restarts_max: u32,
     /// How often a generation that can't be stored is tried again.
     pub commit_tries_max: u32,
+    /// How often hosts are looked at for draining ones, besides whenever an agent reports something.
+    #[serde(with = "wharf_base::duration")]
+    #[schemars(with = "String")]
+    pub move_check: Duration,
     /// Wait before containers of a draining host are moved again after that failed.
     #[serde(with = "wharf_base::duration")]
     #[schemars(with = "String")]
@@ -69,6 +73,7 @@ impl Default for Config {
             // The first restart may be a dependency that is late; the third is a crash loop.
             restarts_max: 3,
             commit_tries_max: 10,
+            move_check: Duration::from_secs(2),
             move_retry: Duration::from_secs(60),
             services_max: 100,
             replicas_max: 100,

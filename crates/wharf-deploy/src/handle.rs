@@ -172,6 +172,16 @@ impl Handle {
         self.begin(name, Some(active), What::Scale, by, Job::Scale(numbers)).await
     }
 
+    /// Whether other hosts can take what is on draining ones.
+    pub(crate) async fn can_move(&self, name: &Name) -> bool {
+        let busy = self.engine.runs().iter().any(|run| run.app == *name);
+        let feasible = async {
+            let active = self.active(name).await?;
+            rollout::can_move(&self.engine, name, active).await
+        };
+        !busy && feasible.await.unwrap_or(false)
+    }
+
     /// Starts to move instances of an application away from draining hosts.
     pub(crate) async fn move_away(&self, name: &Name) -> Result<Started, Error> {
         let active = self.active(name).await?;

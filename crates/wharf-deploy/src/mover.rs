@@ -1,8 +1,9 @@
 //! Moves instances away from hosts that drain.
 //!
-//! Looks whenever the agents report something. An application with an instance on a draining host gets a deploy of
-//! kind `move`: new instances elsewhere, healthy, then requests leave the old ones, then those go. What has its data
-//! on the host stays. LIMIT: one try per application and `move_retry`.
+//! Looks whenever the agents report something, and every `move_check`. An application with an instance on a draining
+//! host that can go elsewhere gets a deploy of kind `move`: new instances elsewhere, healthy, then requests leave the
+//! old ones, then those go. What has its data on the host stays, and so does everything while no other host fits.
+//! LIMIT: after a try the next one waits for `move_retry`, twice as long after each, at most 64 times as long.
 
 use std::collections::BTreeMap;
 
@@ -13,30 +14,53 @@ use wharf_model::Name;
 use crate::handle::Handle;
 use crate::strategy;
 
+/// Tries to move one application.
+struct Tries {
+    next: Instant,
+    count: u32,
+}
+
 /// Watches until the server stops.
 pub(crate) async fn watch(handle: Handle, shutdown: Shutdown) {
     let mut observed = handle.engine().hosts.observed();
-    let mut tried: BTreeMap<Name, Instant> = BTreeMap::new();
+    let mut tries: BTreeMap<Name, Tries> = BTreeMap::new();
     loop {
-        for app in to_move(&handle) {
-            let now = Instant::now();
-            let retry = handle.engine().config.move_retry;
-            if tried.get(&app).is_some_and(|last| now < *last + retry) {
-                continue;
-            }
-            match handle.move_away(&app).await {
-                Ok(started) => {
-                    tracing::info!(%app, deploy = started.deploy, "moving instances away from a draining host");
-                    tried.insert(app, now);
-                }
-                // Another deploy runs; its end is followed by reports.
-                Err(error) => tracing::debug!(%app, %error, "not moved now"),
-            }
+        let apps = to_move(&handle);
+        tries.retain(|app, _| apps.contains(app));
+        for app in apps {
+            look_at(&handle, app, &mut tries).await;
         }
+        let changed = async {
+            if observed.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
         tokio::select! {
             () = shutdown.cancelled() => return,
-            changed = observed.changed() => if changed.is_err() { return },
+            () = changed => {}
+            // Draining itself is no report, so on a quiet installation only the time brings us here.
+            () = tokio::time::sleep(handle.engine().config.move_check) => {}
         }
+    }
+}
+
+async fn look_at(handle: &Handle, app: Name, tries: &mut BTreeMap<Name, Tries>) {
+    let now = Instant::now();
+    let count = match tries.get(&app) {
+        Some(last) if now < last.next => return,
+        last => last.map_or(0, |last| last.count),
+    };
+    if !handle.can_move(&app).await {
+        return;
+    }
+    match handle.move_away(&app).await {
+        Ok(started) => {
+            tracing::info!(%app, deploy = started.deploy, "moving instances away from a draining host");
+            let next = now + handle.engine().config.move_retry * 2u32.pow(count.min(6));
+            tries.insert(app, Tries { next, count: count + 1 });
+        }
+        // Another deploy runs; we look again when it has ended.
+        Err(error) => tracing::debug!(%app, %error, "not moved now"),
     }
 }
 

@@ -214,7 +214,10 @@ impl<'a> Draft<'a> {
     fn of(input: &Input<'a>, name: &'a Name, service: &'a ServiceModel) -> Draft<'a> {
         let current: Vec<&Instance> = input
             .current
-            .map(|current| current.instances.iter().filter(|instance| instance.service == *name).collect())
+            .map(|current| {
+                let runs = |one: &&Instance| one.service == *name && !current.draining.contains(&one.id);
+                current.instances.iter().filter(runs).collect()
+            })
             .unwrap_or_default();
         let changes = match current.iter().find(|_| !input.is_resize) {
             Some(first) if current.iter().all(|one| changes::same_kind(first, one)) => {
@@ -293,8 +296,9 @@ impl<'a> Draft<'a> {
         let is_changed = !self.changes.is_empty() || decision.has_changed_colour;
         let template = self.current.first().filter(|_| !is_changed);
         let release = template.map_or(input.release, |instance| instance.release);
-        let mut taken: Vec<u32> =
-            self.current.iter().filter(|one| one.release == release).map(|one| one.slot).collect();
+        let all = input.current.map(|current| current.instances.as_slice()).unwrap_or_default();
+        let is_namesake = |one: &&Instance| one.service == *self.name && one.release == release;
+        let mut taken: Vec<u32> = all.iter().filter(is_namesake).map(|one| one.slot).collect();
         let created = decision.added.iter().map(|host| {
             let slot = (1..).find(|slot| !taken.contains(slot)).expect("slots don't run out");
             taken.push(slot);

@@ -32,7 +32,7 @@ use crate::engine::Engine;
 use crate::plan::Rollout;
 use crate::run::Run;
 
-pub(crate) use prepare::{Draft, foresee};
+pub(crate) use prepare::{Draft, can_move, foresee};
 
 /// What a run is to do.
 #[derive(Clone, Debug)]

@@ -91,10 +91,13 @@ pub(crate) struct Leaving {
     pub grace_ms: u64,
 }
 
-/// Instances of services that the model does not have any more.
+/// Instances of services that the model does not have any more, and those that an earlier rollout could not remove.
 pub(super) fn gone(input: &Input<'_>) -> Vec<Instance> {
-    let instances = input.current.map(|current| current.instances.as_slice()).unwrap_or_default();
-    instances.iter().filter(|one| !input.model.services.contains_key(&one.service)).cloned().collect()
+    let Some(current) = input.current else { return Vec::new() };
+    let is_gone = |one: &&Instance| {
+        !input.model.services.contains_key(&one.service) || current.draining.contains(&one.id)
+    };
+    current.instances.iter().filter(is_gone).cloned().collect()
 }
 
 /// Puts the outcomes together.
@@ -145,10 +148,7 @@ pub(super) fn rollout(
         volumes: input.model.volumes.clone(),
         files: input.model.files.clone(),
     });
-    let before = input.current.map(|current| {
-        let settled = AppDesired { draining: BTreeSet::new(), ..current.clone() };
-        only_on(settled, input.hosts)
-    });
+    let before = input.current.map(|current| only_on(current.clone(), input.hosts));
     let stages = stages(before, after, &first, &later, &created, &recreated);
     let staying: BTreeSet<(Name, u32)> =
         stages.after.iter().flat_map(|after| &after.routes).map(key).collect();

@@ -309,6 +309,20 @@ fn a_host_that_was_removed_is_named_in_no_stage() {
 }
 
 #[test]
+fn what_an_earlier_rollout_could_not_remove_goes_with_the_next() {
+    let services = json!({ "web": routed("v2", 1) });
+    let mut paper = paper(&["a"]);
+    paper.deploy(&json!({ "web": routed("v1", 1) }));
+    let stuck = paper.deploy(&services).rollout.stages.switched;
+    paper.current = stuck;
+    let plan = paper.deploy(&services);
+    assert!(!plan.is_up_to_date());
+    assert_eq!(ids(&plan.rollout.stages.after), ["shop-web-r2-1@a"]);
+    assert_eq!(plan.rollout.leaving.len(), 1);
+    assert!(paper.deploy(&services).is_up_to_date());
+}
+
+#[test]
 fn says_which_settings_changed() {
     let mut paper = paper(&["a"]);
     let web = |environment: Value, user: &str| json!({ "web": { "image": "v1", "environment": environment, "user": user } });

@@ -182,6 +182,14 @@ pub(crate) async fn foresee(
     Ok((make(engine, app, next, &model, &scales, false)?, builds))
 }
 
+/// Whether moving instances of `app` away from draining hosts is possible and changes anything.
+pub(crate) async fn can_move(engine: &Engine, app: &Name, active: u32) -> Result<bool, Error> {
+    let content = stored(engine, app, active).await?;
+    let scales = engine.store.scales(app).await?;
+    let model = translate::translate(app, &content.project, &content.images, &content.files)?;
+    Ok(!make(engine, app, active, &model, &scales, true)?.is_up_to_date())
+}
+
 fn millis(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

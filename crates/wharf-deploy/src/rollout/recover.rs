@@ -33,7 +33,11 @@ pub(crate) fn adopt(engine: &Engine, stored: &Stored) -> Arc<Run> {
 /// Finishes the deploy if requests were switched, else undoes it.
 pub(crate) async fn settle(engine: Arc<Engine>, run: Arc<Run>, stored: Stored) {
     let result = match stored.rollout {
-        Some(rollout) => settle_rollout(&engine, &run, &rollout, stored.phase).await,
+        Some(Ok(rollout)) => settle_rollout(&engine, &run, &rollout, stored.phase).await,
+        // The next deploy replaces whatever is half done; staying busy would help nobody.
+        Some(Err(error)) => Err(Halt::failed(format!(
+            "the server was stopped in the middle of it and can't read how to go on ({error})\n  hint: deploy again"
+        ))),
         None => Err(interrupted("nothing was changed")),
     };
     conclude(&engine, &run, result).await;

@@ -69,7 +69,8 @@ pub(crate) struct Progress {
 pub(crate) struct Stored {
     pub(crate) view: DeployView,
     pub(crate) phase: Phase,
-    pub(crate) rollout: Option<Rollout>,
+    /// `None` before the plan; an error when another version wrote it.
+    pub(crate) rollout: Option<Result<Rollout, String>>,
     pub(crate) items: Vec<StreamItem>,
 }
 
@@ -237,7 +238,8 @@ impl Store {
                 Ok(Stored {
                     view: view(row)?,
                     phase: from_word(row.get(11)?)?,
-                    rollout: rollout.as_deref().map(from_text).transpose()?,
+                    rollout: rollout
+                        .map(|text| serde_json::from_str(&text).map_err(|error| error.to_string())),
                     items: from_text(&row.get::<_, String>(13)?)?,
                 })
             };
