@@ -5,7 +5,7 @@ import { sortRows } from "../src/components/sort";
 import { summary } from "../src/components/summary";
 import { emptyHistory, addReport } from "../src/live/history";
 import { match } from "../src/pattern";
-import { group, marks, tell, what } from "../src/words/events";
+import { group, marks, tell, tellAll, what } from "../src/words/events";
 import { type Facts, problems } from "../src/words/problems";
 import { search } from "../src/words/search";
 import { previousRelease, verdict } from "../src/words/verdict";
@@ -47,6 +47,14 @@ test("marks are the changes of the range and scope, and near ones are one", () =
   expect(marks(records, 0, 1_000).map(({ id }) => id)).toEqual([1, 2, 3, 5]);
   expect(marks(records, 0, 1_000, "shop").map(({ id }) => id)).toEqual([1, 2, 5]);
   expect(group(marks(records, 0, 1_000), 0, 1_000).map(({ at, marks: all }) => [at, all.length])).toEqual([[0.01, 2], [0.045, 1], [0.9, 1]]);
+});
+
+test("a container that was told to stop and ends is no alarm, one that ends by itself is", () => {
+  const changed = (id: number, state: string, instance = "shop-web-r1-1") => ({ id, at: id, event: { kind: "instance_changed", host: "a", instance, state, detail: "" } as const });
+  const records = [changed(1, "stopping"), changed(2, "exited"), changed(3, "exited"), changed(4, "exited", "blog-site-r1-1")];
+  expect(tellAll(records).map(({ told }) => told.tone)).toEqual(["calm", "calm", "bad", "bad"]);
+  expect(marks(records, 0, 10).map(({ id }) => id)).toEqual([3, 4]);
+  expect(marks(records, 0, 10, "blog").map(({ id }) => id)).toEqual([4]);
 });
 
 test("all is well says nothing", () => {

@@ -1,7 +1,7 @@
 // What happened, newest first, in words.
-import type { EventRecord } from "../api/types";
+import type { Event, EventRecord } from "../api/types";
 import { href } from "../router";
-import { tell } from "../words/events";
+import { type Told, concerns, tellAll } from "../words/events";
 import { Icon } from "./icon";
 import { Empty } from "./notice";
 import { Ago } from "./time";
@@ -12,11 +12,14 @@ interface Props {
   limit: number;
 }
 
+/** Steps, generations and the usual life of a container are the inside of a deploy: its page has them. */
+function isInside(event: Event, told: Told): boolean {
+  return event.kind === "deploy_step" || event.kind === "generation_made" || (event.kind === "instance_changed" && told.tone !== "bad");
+}
+
 export function Feed({ records, app, limit }: Props) {
-  const shown = records
-    .map((record) => ({ record, told: tell(record.event) }))
-    // Steps and generations are the inside of a deploy: its page has them.
-    .filter(({ record, told }) => record.event.kind !== "deploy_step" && record.event.kind !== "generation_made" && (app === undefined || told.app === null || told.app === app))
+  const shown = tellAll(records)
+    .filter(({ record: { event }, told }) => !isInside(event, told) && concerns(event, told, app))
     .slice(-limit)
     .reverse();
   if (shown.length === 0) return <Empty command="wharf deploy DIR">Nothing has happened yet.</Empty>;

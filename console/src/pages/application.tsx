@@ -15,7 +15,6 @@ import { image, shellWord } from "../format";
 import { events } from "../live/store";
 import { useApi } from "../live/use-api";
 import { href } from "../router";
-import { tell } from "../words/events";
 
 export default function Application({ app: name }: { app: string }) {
   const base = `/apps/${encodeURIComponent(name)}`;
@@ -68,7 +67,7 @@ export default function Application({ app: name }: { app: string }) {
               </section>
               <section aria-labelledby="feed-title">
                 <h2 id="feed-title">Activity</h2>
-                <Feed records={events.value.filter((record) => tell(record.event).app === name)} limit={10} />
+                <Feed records={events.value} app={name} limit={10} />
               </section>
             </div>
           </article>

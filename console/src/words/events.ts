@@ -80,6 +80,27 @@ export function tell(event: Event): Told {
   }
 }
 
+/** Tells a list. A container that ends after it was told to stop did as it was told: that is nothing to worry about. */
+export function tellAll(records: readonly EventRecord[]): { record: EventRecord; told: Told }[] {
+  const stopping = new Set<string>();
+  return records.map((record) => {
+    const { event } = record;
+    const told = tell(event);
+    if (event.kind !== "instance_changed") return { record, told };
+    const key = `${event.host} ${event.instance}`;
+    const wasStopping = stopping.delete(key);
+    if (event.state === "stopping") stopping.add(key);
+    return { record, told: event.state === "exited" && wasStopping ? { ...told, tone: "calm", isChange: false } : told };
+  });
+}
+
+/** Whether an event concerns an application: what happens to hosts concerns all. Instances are named after theirs. */
+export function concerns(event: Event, told: Told, app: string | undefined): boolean {
+  if (app === undefined) return true;
+  if (event.kind === "instance_changed") return event.instance.startsWith(`${app}-`);
+  return told.app === null || told.app === app;
+}
+
 /** What a deploy does, in words; a word that only a newer server knows stands for itself. */
 export function what(word: string, app: string, release: number): string {
   switch (word) {
@@ -100,13 +121,12 @@ export interface Mark {
   href: string | null;
 }
 
-/** The marks of `[from, to]` (Unix milliseconds), for one application or all. Hosts concern every application. */
+/** The marks of `[from, to]` (Unix milliseconds), for one application or all. */
 export function marks(records: readonly EventRecord[], from: number, to: number, app?: string): Mark[] {
   const found: Mark[] = [];
-  for (const { id, at, event } of records) {
-    if (at < from || at > to) continue;
-    const { isChange, tone, text, href, app: of } = tell(event);
-    if (isChange && (app === undefined || of === null || of === app)) found.push({ id, at, tone, text, href });
+  for (const { record: { id, at, event }, told } of tellAll(records)) {
+    if (at < from || at > to || !told.isChange || !concerns(event, told, app)) continue;
+    found.push({ id, at, tone: told.tone, text: told.text, href: told.href });
   }
   return found;
 }

@@ -23,7 +23,8 @@ export interface Facts {
 
 /** More than this share of failed requests over ten seconds is worth a line. */
 const ERROR_SHARE_MAX = 0.01;
-const WARNING_MINUTES = 15;
+/** A warning is told for so long; it does not say when it is over. */
+const WARNING_MINUTES = 5;
 
 export function problems(facts: Facts): Problem[] {
   const found: Problem[] = [...hostProblems(facts), ...trafficProblems(facts), ...deployProblems(facts), ...instanceProblems(facts), ...warnings(facts)];
