@@ -11,7 +11,7 @@ use tokio::net::{TcpStream, UnixStream};
 const TRY_EVERY: Duration = Duration::from_millis(20);
 
 /// A service that answers at all does so within this; else the connection is given up and tried again.
-const ANSWER_DEADLINE: Duration = Duration::from_secs(2);
+const ANSWER_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Waits, for ever, until the Engine on `socket` answers.
 pub(crate) async fn wait_docker(socket: &Path) {

@@ -46,21 +46,26 @@ pub(crate) fn remains(lab: &TestLab, before: &Links, namespaces: &Namespaces) ->
     left.extend(cgroups.lines().filter(|dir| dir.contains(&prefix)).map(|dir| format!("cgroup {dir}")));
     let after = Links::now(lab);
     left.extend(after.0.difference(&before.0).map(|link| format!("link or namespace {link}")));
+    // Only this namespace: any other that was made meanwhile began as a copy of it, with the lab's mounts.
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    left.extend(mounts.lines().filter(|line| is_ours(line)).map(|line| format!("mount {line}")));
     for process in processes() {
         let read = |file: &str| fs::read(process.join(file)).unwrap_or_default();
+        // A zombie has given back all but its number; whoever inherited it takes it soon.
+        let stat = String::from_utf8_lossy(&read("stat")).into_owned();
+        if stat.rsplit(") ").next().is_some_and(|state| state.starts_with('Z')) {
+            continue;
+        }
         let command = String::from_utf8_lossy(&read("cmdline")).replace('\0', " ");
         // This very test and its `down` have the paths in their arguments as JSON, and are in no namespace of a lab.
         if is_ours(&command) && !command.contains("\"name\"") {
             left.push(format!("process {command}"));
         }
-        let mounts = String::from_utf8_lossy(&read("mountinfo")).into_owned();
+        let cgroups = String::from_utf8_lossy(&read("cgroup")).into_owned();
         left.extend(
-            mounts.lines().filter(|line| is_ours(line)).map(|line| format!("mount {line} of {command}")),
+            cgroups.lines().filter(|line| line.contains(&prefix)).map(|line| format!("{command} in {line}")),
         );
-        // A zombie has given back all but its number; whoever inherited it takes it soon.
-        let stat = String::from_utf8_lossy(&read("stat")).into_owned();
-        let is_zombie = stat.rsplit(") ").next().is_some_and(|state| state.starts_with('Z'));
-        let held = if is_zombie { BTreeSet::new() } else { self::namespaces(&process) };
+        let held = self::namespaces(&process);
         left.extend(
             held.intersection(&namespaces.0).map(|namespace| format!("namespace {namespace} of {command}")),
         );
@@ -77,8 +82,16 @@ impl Links {
         let links = checked(Command::new("ip").args(["-o", "link"]));
         let name = |line: &str| line.split(": ").nth(1).unwrap_or(line).to_owned();
         let is_ours = |name: &String| name.starts_with(&lab.config.name);
+        // A lab makes none of these.
         let netns = checked(Command::new("ip").arg("netns"));
-        Links(links.lines().map(name).filter(is_ours).chain(netns.lines().map(str::to_owned)).collect())
+        Links(
+            links
+                .lines()
+                .map(name)
+                .filter(&is_ours)
+                .chain(netns.lines().map(str::to_owned).filter(is_ours))
+                .collect(),
+        )
     }
 }
 
