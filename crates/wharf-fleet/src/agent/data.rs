@@ -129,12 +129,18 @@ impl Data {
         Ok(owner)
     }
 
-    /// The last good desired state, or the empty one. A document that can't be read is an error, never "nothing": that
-    /// would remove every container.
+    /// The last good desired state. One that can't be read counts as none, and without any the agent touches nothing until
+    /// the server has spoken.
     pub(crate) fn desired(&self) -> Result<Option<HostDesired>, Error> {
         let path = self.desired_path();
         let Some(bytes) = atomic::read(&path)? else { return Ok(None) };
-        parse(&path, &bytes, |desired: &HostDesired| desired.version).map(Some)
+        match parse(&path, &bytes, |desired: &HostDesired| desired.version) {
+            Ok(desired) => Ok(Some(desired)),
+            Err(error) => {
+                tracing::error!(%error, "the stored desired state is not used");
+                Ok(None)
+            }
+        }
     }
 
     pub(crate) fn desired_path(&self) -> PathBuf {
@@ -156,5 +162,52 @@ fn parse<T: serde::de::DeserializeOwned>(
     match version(&value) {
         found if found <= VERSION => Ok(value),
         found => Err(form(format!("it has version {found}, this wharf knows {VERSION}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_owner_stays_and_an_unreadable_desired_state_counts_as_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = Data::open(directory.path()).unwrap();
+        let owner = data.owner().unwrap();
+        assert_eq!((owner.len(), data.owner().unwrap()), (32, owner));
+        assert!(Data::open(directory.path()).is_err(), "one agent per directory");
+        assert_eq!(data.desired().unwrap(), None);
+        let stored = HostDesired { version: VERSION, generation: 3, ..Default::default() };
+        let mut document = serde_json::to_value(&stored).unwrap();
+        std::fs::write(data.desired_path(), document.to_string()).unwrap();
+        assert_eq!(data.desired().unwrap(), Some(stored));
+        document["version"] = 99.into();
+        for bad in [document.to_string(), "{".to_owned(), String::new()] {
+            std::fs::write(data.desired_path(), bad).unwrap();
+            assert_eq!(data.desired().unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn an_identity_is_stored_whole_and_replaces_the_one_before() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(matches!(Identity::load(directory.path()), Err(Error::NotJoined(_))));
+        for id in ["aa", "bb"] {
+            let name = "h1".parse().unwrap();
+            let identity = Identity::new(id.to_owned(), name, "https://h:1".to_owned(), None, None);
+            let text = |kind: &str| format!("{kind} {id}");
+            let certificates =
+                Certificates { key: text("key"), certificate: text("certificate"), ca: text("ca") };
+            identity.store(directory.path(), &certificates).unwrap();
+            let loaded = Identity::load(directory.path()).unwrap();
+            assert_eq!(loaded.host_id, id);
+            assert_eq!(loaded.certificates(directory.path()).unwrap().key, text("key"));
+        }
+        assert_eq!(std::fs::read_dir(directory.path().join("certs")).unwrap().count(), 1);
+        use std::os::unix::fs::PermissionsExt as _;
+        for private in ["identity.json", "certs/bb/host.key"] {
+            let mode = std::fs::metadata(directory.path().join(private)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{private}");
+        }
     }
 }

@@ -16,6 +16,8 @@ use super::plan::Wanted;
 const TAIL_LINES: usize = 20;
 /// LIMIT: characters of one of them.
 const TAIL_LINE_MAX: usize = 500;
+/// `docker info` reads a few files; a storage driver that hangs must not hang us.
+const FACTS_TIMEOUT: Duration = Duration::from_secs(5);
 /// The tail is a courtesy; the loop does not wait for a slow log driver.
 const TAIL_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -38,7 +40,7 @@ impl Reporter {
     /// A report with what is true of the host as a whole; asked of the Engine once.
     pub(crate) async fn facts(&mut self, engine: Option<&Engine>) -> HostReport {
         if let (None, Some(engine)) = (&self.facts, engine)
-            && let Ok(info) = engine.docker().info().await
+            && let Ok(Ok(info)) = tokio::time::timeout(FACTS_TIMEOUT, engine.docker().info()).await
         {
             self.facts = Some(HostReport {
                 agent_version: env!("CARGO_PKG_VERSION").to_owned(),

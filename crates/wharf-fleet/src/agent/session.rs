@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
+use wharf_base::ErrorCode;
 use wharf_disk::atomic;
 use wharf_model::HostReport;
 
@@ -47,7 +48,13 @@ impl Session {
                     let report = Arc::clone(&self.reports.borrow_and_update());
                     last_sent = Instant::now();
                     due = last_sent + self.report_interval;
-                    server.post("/agent/v1/report", &*report).await?;
+                    match server.post("/agent/v1/report", &*report).await {
+                        // The connection is well, so the watch goes on; the next report is due soon.
+                        Err(Error::Http(wharf_http::Error::Api(error))) if error.code != ErrorCode::Unauthenticated => {
+                            tracing::warn!(%error, "the server refused a report");
+                        }
+                        result => result?,
+                    }
                 }
             }
         }

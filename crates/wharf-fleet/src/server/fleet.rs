@@ -291,7 +291,12 @@ impl Fleet {
             self.changed.notify_one();
             self.tell_changes(&identity.name, &before, &report);
         }
-        self.store.put_report(identity.id.clone(), &report, now).await
+        if let Err(error) = self.store.put_report(identity.id.clone(), &report, now).await {
+            // What is stored only bridges a restart of the server, and the next report comes within seconds. Failing
+            // the call would make every agent reconnect, and its host look lost, because of our disk.
+            tracing::warn!(host = %identity.name, %error, "a report was not stored");
+        }
+        Ok(())
     }
 
     /// Takes in what a balancer counts. One that is not connected is left out.

@@ -98,8 +98,9 @@ impl Fleet {
     }
 
     async fn join(&self, request: JoinRequest) -> Result<JoinAnswer, Error> {
-        let _changing = self.changing.lock().await;
+        // Strangers get no further than this, and hold up nobody.
         let token = self.admit(&request).await?;
+        let _changing = self.changing.lock().await;
         let is_replacement = self.check_name(&request.name, &token)?;
         let mut labels = request.labels;
         labels.extend(token.labels);

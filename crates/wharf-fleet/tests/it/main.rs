@@ -4,6 +4,7 @@
 
 mod api;
 mod converge;
+mod engine;
 mod faults;
 mod image;
 mod joining;

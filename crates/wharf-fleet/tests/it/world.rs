@@ -31,6 +31,7 @@ pub(crate) struct World {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) config: Config,
     pub(crate) local: Option<Name>,
+    pub(crate) agent_config: AgentConfig,
 }
 
 /// A running server.
@@ -66,6 +67,7 @@ impl World {
             clock: Arc::new(SystemClock),
             config: Config::default(),
             local: None,
+            agent_config: AgentConfig::default(),
         }
     }
 
@@ -163,7 +165,7 @@ impl World {
 
     pub(crate) async fn start_agent(&self, deps: AgentDeps) -> Agent {
         let tasks = Tasks::new();
-        let handle = agent::start(AgentConfig::default(), deps, &tasks).await.unwrap();
+        let handle = agent::start(self.agent_config.clone(), deps, &tasks).await.unwrap();
         Agent { tasks, handle }
     }
 
