@@ -8,7 +8,7 @@ mod server_args;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use client_args::{
-    AppArgs, BenchArgs, DeployArgs, EventsArgs, LoginArgs, RegistryCommand, RollbackArgs, ScaleArgs,
+    AppArgs, BenchArgs, DeployAction, DeployArgs, DeployCommand, EventsArgs, LoginArgs, RegistryCommand, RollbackArgs, ScaleArgs,
 };
 pub(crate) use fleet_args::{AgentArgs, HostCommand, JoinArgs, JoinRole};
 pub(crate) use lab_args::{DemoArgs, LabCommand, LabInitArgs};
@@ -85,7 +85,7 @@ pub(crate) enum Command {
     Host(HostCommand),
     /// Build, push and deploy the application of DIR/compose.yaml
     #[command(after_help = "Examples:\n  wharf deploy\n  wharf deploy examples/shop --message 'new prices'")]
-    Deploy(DeployArgs),
+    Deploy(DeployCommand),
     /// Show what a deploy would change, and change nothing
     #[command(after_help = "Example:\n  wharf plan examples/shop")]
     Plan(DeployArgs),

@@ -47,7 +47,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Bench(arguments) => bench::run(arguments, output).await,
             Command::Login(arguments) => login::login(&global, arguments, output).await,
             Command::Host(command) => interruptible(host::run(&global, command, output)).await,
-            Command::Deploy(arguments) => interruptible(deploy::deploy(&global, arguments, output)).await,
+            Command::Deploy(command) => interruptible(deploy::run(&global, command, output)).await,
             Command::Plan(arguments) => interruptible(deploy::plan(&global, arguments, output)).await,
             Command::Apps => interruptible(apps::list(&global, output)).await,
             Command::Releases(arguments) => interruptible(apps::releases(&global, arguments, output)).await,

@@ -10,6 +10,31 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     wharf_base::duration::parse(text).map_err(|error| error.to_string())
 }
 
+/// `wharf deploy`: a deploy, or a command about deploys. A directory that is called like one of them is `./ls`.
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct DeployCommand {
+    #[command(subcommand)]
+    pub(crate) action: Option<DeployAction>,
+    #[command(flatten)]
+    pub(crate) arguments: DeployArgs,
+}
+
+/// What can be done about deploys that the server has.
+#[derive(Subcommand, Debug)]
+pub(crate) enum DeployAction {
+    /// List deploys, the newest first
+    #[command(after_help = "Examples:\n  wharf deploy ls\n  wharf deploy ls shop")]
+    Ls(AppArgs),
+    /// End a deploy before its switch; the release that served stays
+    #[command(after_help = "Example:\n  wharf deploy abort 7")]
+    Abort {
+        /// Number of the deploy
+        #[arg(value_name = "DEPLOY")]
+        deploy: u64,
+    },
+}
+
 /// `wharf deploy` and `wharf plan`.
 #[derive(Args, Debug)]
 pub(crate) struct DeployArgs {

@@ -3,21 +3,31 @@
 //! A deploy is resolved here, with the user's environment: the Compose files become a project, each build context an
 //! archive, each relative bind mount one too. The server gets all of it and does the rest.
 
+mod list;
 mod upload;
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use wharf_deploy::api::{DeployRequest, PlanView, RollbackRequest, ScaleRequest};
 use wharf_http::Client;
 
 use super::{follow, project};
-use crate::cli::{DeployArgs, Global, RollbackArgs, ScaleArgs};
+use crate::cli::{DeployAction, DeployArgs, DeployCommand, Global, RollbackArgs, ScaleArgs};
 use crate::context;
 use crate::output::Output;
 
-pub(super) async fn deploy(global: &Global, arguments: DeployArgs, output: Output) -> anyhow::Result<()> {
+pub(super) async fn run(global: &Global, command: DeployCommand, output: Output) -> anyhow::Result<()> {
     let client = context::client(global)?;
+    let arguments = match command.action {
+        None => command.arguments,
+        Some(DeployAction::Ls(which)) => return list::run(&client, which.app, output).await,
+        Some(DeployAction::Abort { deploy }) => {
+            let path = format!("/api/v1/deploys/{deploy}/abort");
+            let _: Value = client.post(&path, &json!({})).await?;
+            return output.result(&json!({ "aborting": deploy }), || format!("deploy {deploy} is ending; what served before stays"));
+        }
+    };
     let (app, request) = resolve(&client, &arguments, output).await?;
     let answer: Value = client.post(&format!("/api/v1/apps/{app}/deploys"), &request).await?;
     started(&client, &answer, arguments.detach, output).await

@@ -55,7 +55,11 @@ async fn end(client: &Client, id: u64, began: Instant, output: Output) -> anyhow
         output.line(&serde_json::to_string_pretty(&deploy)?)?;
     } else if has_succeeded {
         let seconds = began.elapsed().as_secs_f64();
-        output.line(&format!("{} release {} serves ({seconds:.1} s)", word("app"), deploy["release"]))?;
+        let outcome = match word("what") {
+            "remove" => "is removed; its volumes stay".to_owned(),
+            _ => format!("release {} serves", deploy["release"]),
+        };
+        output.line(&format!("{} {outcome} ({seconds:.1} s)", word("app")))?;
     } else {
         output.line(&output.red(&format!("✗ {}: {}", word("state"), word("error"))))?;
         for line in deploy["log_tail"].as_array().into_iter().flatten() {

@@ -76,7 +76,9 @@ pub(super) fn app_name(given: Option<String>) -> anyhow::Result<String> {
         None => {
             let source = Source { directory: Path::new("."), files: &[], env_file: None, app: None };
             let application = load(&source).map_err(|error| {
-                usage(format!("no application named, and none here: {error}\n  hint: give the application's name; `wharf apps` lists them"))
+                let text = error.to_string();
+                let why = text.split_once("\n  hint: ").map_or(text.as_str(), |(why, _)| why);
+                usage(format!("no application named, and none here: {why}\n  hint: give the application's name; `wharf apps` lists them"))
             })?;
             Ok(application.project.name)
         }

@@ -22,7 +22,7 @@ pub(super) async fn run(global: &Global, command: RegistryCommand, output: Outpu
 
 fn repositories(answer: &Value) -> String {
     let mut table = Table::new(&["REPOSITORY", ">TAGS", ">MANIFESTS", ">SIZE"]);
-    for repository in answer["repositories"].as_array().into_iter().flatten() {
+    for repository in answer.as_array().into_iter().flatten() {
         table.row(vec![
             text(&repository["name"]),
             text(&repository["tags"]),
@@ -38,7 +38,7 @@ fn repositories(answer: &Value) -> String {
 
 fn tags(answer: &Value) -> String {
     let mut table = Table::new(&["TAG", "DIGEST", "TYPE", ">SIZE"]);
-    for tag in answer["tags"].as_array().into_iter().flatten() {
+    for tag in answer.as_array().into_iter().flatten() {
         table.row(vec![
             text(&tag["name"]),
             text(&tag["digest"]),

@@ -1,0 +1,87 @@
+//! Every command explains itself.
+
+use std::process::Command;
+
+use wharf_test_support::require;
+
+use crate::server::wharf;
+use crate::support::{checked, run};
+
+/// Subcommands that the help of `command` lists.
+fn subcommands(help: &str) -> Vec<String> {
+    let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    lines
+        .take_while(|line| line.starts_with("  "))
+        .filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next())
+        .filter(|name| *name != "help")
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Calls `visit` with each command's words and its help.
+fn walk(words: &mut Vec<String>, visit: &mut impl FnMut(&[String], &str)) {
+    let help = checked(wharf().args(&*words).arg("--help"));
+    visit(words, &help);
+    for name in subcommands(&help) {
+        words.push(name);
+        walk(words, visit);
+        words.pop();
+    }
+}
+
+#[test]
+fn every_command_has_help_with_an_example() {
+    let mut seen = Vec::new();
+    walk(&mut Vec::new(), &mut |words, help| {
+        let command = words.join(" ");
+        assert!(help.contains("Usage: wharf"), "{command}: {help}");
+        assert!(help.contains("Example"), "`wharf {command} --help` has no example:\n{help}");
+        let example = if command.is_empty() { "wharf ".to_owned() } else { format!("wharf {}", words[0]) };
+        let examples = help.split("Example").nth(1).unwrap_or_default();
+        assert!(examples.contains(&example), "the example of `{command}` is another command's:\n{examples}");
+        assert!(!help.contains('\x1b'), "{command}");
+        seen.push(command);
+    });
+    for command in ["up", "deploy", "deploy abort", "host drain", "lab ssh", "registry ls", "config schema"] {
+        assert!(seen.iter().any(|seen| seen == command), "{command} is not among {seen:?}");
+    }
+}
+
+#[test]
+fn the_version_is_printed() {
+    let version = checked(wharf().arg("--version"));
+    assert_eq!(version, format!("wharf {}", env!("CARGO_PKG_VERSION")));
+    assert_eq!(checked(wharf().args(["deploy", "--version"])).split(' ').next_back(), version.split(' ').next_back());
+}
+
+#[test]
+fn completions_are_understood_by_their_shells() {
+    let directory = wharf_test_support::temp_dir();
+    for (shell, check) in [("bash", "-n"), ("zsh", "-n"), ("fish", "--no-execute")] {
+        let script = checked(wharf().args(["completions", shell]));
+        assert!(script.contains("deploy") && script.contains("--output"), "{shell}: {script}");
+        let file = directory.path().join(shell);
+        std::fs::write(&file, script).unwrap();
+        if wharf_test_support::find_command(shell).is_some() {
+            checked(Command::new(shell).arg(check).arg(&file));
+        }
+    }
+}
+
+#[test]
+fn bash_completes_commands_and_options() {
+    require!(Command("bash"));
+    let directory = wharf_test_support::temp_dir();
+    let file = directory.path().join("wharf.bash");
+    std::fs::write(&file, checked(wharf().args(["completions", "bash"]))).unwrap();
+    let script = format!(
+        "source {}; COMP_WORDS=(wharf host dr); COMP_CWORD=2; _wharf wharf dr host; echo ${{COMPREPLY[@]}}",
+        file.display()
+    );
+    assert_eq!(checked(Command::new("bash").args(["-c", &script])), "drain");
+}
+
+#[test]
+fn help_of_an_unknown_command_is_wrong_usage() {
+    run(wharf().args(["help", "deplyo"])).expect(2).says("deplyo");
+}

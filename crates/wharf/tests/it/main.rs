@@ -1,0 +1,27 @@
+//! Whole-system stories: the built `wharf`, used as its users use it, against the real Docker Engine and lab hosts.
+//!
+//! Each test has its own data directory, ports, application names and, where it needs them, lab hosts, and removes
+//! what it made. Nothing here knows the inside of the program: commands, HTTP and `docker` are all it uses.
+
+#![expect(clippy::unwrap_used, reason = "a failed step of a test ends it")]
+
+mod app;
+mod apart;
+mod command_line;
+mod compose;
+mod config_file;
+mod crash;
+mod deploy;
+mod docker;
+mod help;
+mod hosts;
+mod load;
+mod output;
+mod program;
+mod registry;
+mod routes;
+mod server;
+mod stop;
+mod support;
+mod volumes;
+mod web;
