@@ -125,6 +125,9 @@ impl Body for ResponseBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
+        if let Some(exchange) = &this.exchange {
+            exchange.record.waits_for_target.set(true);
+        }
         let frame = match &mut this.source {
             Source::Empty => None,
             Source::Text(text) if text.is_empty() => None,
@@ -132,6 +135,7 @@ impl Body for ResponseBody {
             Source::Target { incoming, .. } => ready!(Pin::new(incoming).poll_frame(context)),
         };
         let Some(exchange) = &mut this.exchange else { return Poll::Ready(None) };
+        exchange.record.waits_for_target.set(false);
         match frame {
             Some(Ok(frame)) => {
                 exchange.bytes_out += frame.data_ref().map_or(0, |data| data.len() as u64);

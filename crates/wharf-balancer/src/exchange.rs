@@ -11,9 +11,12 @@ use http::header::{self, HeaderValue};
 use http::{Method, Request, StatusCode, Uri, Version};
 
 use crate::access_log::Line;
-use crate::failure::{TERM_CLIENT_DATA, TERM_CLIENT_HEAD, TERM_FINE, Term};
+use crate::failure::{
+    TERM_CLIENT_DATA, TERM_CLIENT_HEAD, TERM_CLIENT_TIMEOUT, TERM_FINE, TERM_KILLED, TERM_SERVER_TIMEOUT,
+    Term,
+};
 use crate::headers;
-use crate::record::{BodyFault, Phase, Record};
+use crate::record::{BodyFault, Phase, Record, Verdict};
 use crate::release::Outcome;
 use crate::table::Route;
 use crate::worker::Worker;
@@ -55,6 +58,7 @@ impl Exchange {
         record.bytes_in.set(0);
         record.body_fault.set(BodyFault::None);
         record.waits_for_client.set(false);
+        record.waits_for_target.set(false);
         record.enter(Phase::Waiting, worker.deadline(worker.settings.response));
         Box::new(Exchange {
             started: Instant::now(),
@@ -119,16 +123,26 @@ impl Exchange {
     }
 }
 
+impl Exchange {
+    fn term_of_end(&self) -> Term {
+        let was_cut = self.record.verdict.get() == Verdict::Kill;
+        match (self.is_complete, self.status) {
+            (true, _) => TERM_FINE,
+            _ if self.worker.is_killing.get() => TERM_KILLED,
+            _ if was_cut && self.record.waits_for_target.get() => TERM_SERVER_TIMEOUT,
+            _ if was_cut => TERM_CLIENT_TIMEOUT,
+            (false, 0) => TERM_CLIENT_HEAD,
+            (false, _) => TERM_CLIENT_DATA,
+        }
+    }
+}
+
 impl Drop for Exchange {
     fn drop(&mut self) {
         let micros = micros(self.started.elapsed());
-        let is_client_abort = !self.is_complete && self.term.is_none();
         let status = if self.status == 0 { STATUS_CLIENT_WENT } else { self.status };
-        let term = self.term.unwrap_or(match (self.is_complete, self.status) {
-            (true, _) => TERM_FINE,
-            (false, 0) => TERM_CLIENT_HEAD,
-            (false, _) => TERM_CLIENT_DATA,
-        });
+        let term = self.term.unwrap_or_else(|| self.term_of_end());
+        let is_client_abort = !self.is_complete && matches!(term[0], b'C' | b'c');
         let claim = self.record.claim.take();
         let route = claim.as_ref().map(|claim| &claim.route).or(self.route.as_ref());
         let release = route.map(|route| &*route.release);

@@ -134,5 +134,7 @@ pub(crate) const TERM_HEAD_TIMEOUT: Term = *b"cR";
 pub(crate) const TERM_HEAD_BAD: Term = *b"PR";
 /// The target broke off its body.
 pub(crate) const TERM_SERVER_DATA: Term = *b"SD";
+/// The target sent no more of its body for too long.
+pub(crate) const TERM_SERVER_TIMEOUT: Term = *b"sD";
 /// The balancer stopped.
 pub(crate) const TERM_KILLED: Term = *b"KD";

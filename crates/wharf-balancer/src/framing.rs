@@ -226,12 +226,10 @@ impl Head {
                     self.is_chunked = true;
                 }
             }
-            b'h' | b'H' => {
-                if value_of(line, b"host").is_some() {
-                    self.hosts = self.hosts.saturating_add(1);
-                    if self.hosts > 1 {
-                        self.refuse(Violation::TwoHosts);
-                    }
+            b'h' | b'H' if value_of(line, b"host").is_some() => {
+                self.hosts = self.hosts.saturating_add(1);
+                if self.hosts > 1 {
+                    self.refuse(Violation::TwoHosts);
                 }
             }
             _ => {}
@@ -272,7 +270,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const CASES: &[(&str, Option<(u64, Violation)>, u64)] = &[
+    /// Bytes, the first bad request and its fault, number of heads.
+    type Case = (&'static str, Option<(u64, Violation)>, u64);
+
+    const CASES: &[Case] = &[
         ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", None, 1),
         ("\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", None, 1),
         ("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", None, 2),

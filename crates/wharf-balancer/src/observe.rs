@@ -88,7 +88,7 @@ fn close_window(window: &mut Window, release: &Release, elapsed: Duration, scrat
 }
 
 fn view(shared: &Shared, name: &str, windows: &HashMap<(String, String, u32), Window>) -> BalancerView {
-    let table = shared.table();
+    let table = shared.settled_table();
     let none = Window::default();
     let releases = shared.releases();
     let traffic = releases.iter().map(|release| {

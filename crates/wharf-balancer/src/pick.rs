@@ -24,11 +24,7 @@ pub(crate) fn has_other(route: &Route, target: u64) -> bool {
     route.targets.iter().any(|other| other.uid != target && other.is_up())
 }
 
-fn choose<'a>(
-    route: &'a Route,
-    worker: usize,
-    is_eligible: impl Fn(&Backend) -> bool,
-) -> Option<&'a Arc<Backend>> {
+fn choose(route: &Route, worker: usize, is_eligible: impl Fn(&Backend) -> bool) -> Option<&Arc<Backend>> {
     let least = match route.balance {
         Balance::RoundRobin => u32::MAX,
         Balance::LeastConn => {

@@ -41,24 +41,30 @@ static HTTP: HeaderValue = HeaderValue::from_static("http");
 const CONNECTS_MAX: usize = 8;
 
 /// Answers one request. The body of the answer logs and counts it when it ends.
-pub(crate) async fn serve(
+///
+/// The exchange begins here and not in the future: a client that sends a request and its FIN at once makes hyper drop
+/// the future before it was polled, and that request is to be logged, too.
+pub(crate) fn serve(
     worker: Rc<Worker>,
     record: Rc<Record>,
     request: Request<Incoming>,
-) -> Result<Response<ResponseBody>, Infallible> {
+) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> {
     let index = record.requests.get();
     record.requests.set(index + 1);
     let exchange = Exchange::begin(Rc::clone(&worker), Rc::clone(&record), &request);
     let violation = record.framer.borrow().violation(index);
-    if let Some(violation) = violation {
-        return Ok(refuse(exchange, Failure::Smuggling(violation)));
-    }
-    Ok(match prepare(&worker, &record, &exchange, request) {
-        Ok(outgoing) => {
-            Forward { worker, record, exchange, outgoing, tried: Vec::new(), last: None }.run().await
+    async move {
+        if let Some(violation) = violation {
+            return Ok(refuse(exchange, Failure::Smuggling(violation)));
         }
-        Err(failure) => refuse(exchange, failure),
-    })
+        Ok(match prepare(&worker, &record, &exchange, request) {
+            Ok(outgoing) => {
+                let forward = Forward { worker, record, exchange, outgoing, tried: Vec::new(), last: None };
+                forward.run().await
+            }
+            Err(failure) => refuse(exchange, failure),
+        })
+    }
 }
 
 /// A request in the form in which it goes to a target.

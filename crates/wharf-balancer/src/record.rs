@@ -13,6 +13,7 @@ use http::HeaderValue;
 use crate::framing::Framer;
 use crate::pick::has_other;
 use crate::shared::Claim;
+use crate::table::Compiled;
 use crate::tunnel::Tunnel;
 
 /// Number of a worker's tick.
@@ -76,6 +77,8 @@ pub(crate) struct Record {
     pub(crate) body_fault: Cell<BodyFault>,
     /// The target waits for more of the body, and so do we.
     pub(crate) waits_for_client: Cell<bool>,
+    /// The client waits for more of the response, and so do we.
+    pub(crate) waits_for_target: Cell<bool>,
     /// After an error of the client's: read what it still sends, else it sees a reset instead of our answer.
     pub(crate) lingers: Cell<bool>,
     pub(crate) is_tunnel: Cell<bool>,
@@ -101,6 +104,7 @@ impl Record {
             bytes_in: Cell::new(0),
             body_fault: Cell::new(BodyFault::None),
             waits_for_client: Cell::new(false),
+            waits_for_target: Cell::new(false),
             lingers: Cell::new(false),
             is_tunnel: Cell::new(false),
             tunnel: RefCell::new(None),
@@ -149,7 +153,7 @@ impl Record {
     }
 
     /// One step of the worker's walk.
-    pub(crate) fn tick(&self, now: Tick) {
+    pub(crate) fn tick(&self, now: Tick, table: &Compiled) {
         if self.deadline.get() <= now {
             // Once is enough, whatever becomes of it.
             self.deadline.set(Tick::MAX);
@@ -158,16 +162,19 @@ impl Record {
                 Phase::Waiting => Verdict::Timeout,
                 Phase::Head | Phase::Streaming | Phase::Tunnel => Verdict::Kill,
             });
-        } else if self.phase.get() == Phase::Waiting && self.is_movable.get() && self.should_move() {
+        } else if self.phase.get() == Phase::Waiting && self.is_movable.get() && self.should_move(table) {
             self.is_movable.set(false);
             self.decide(Verdict::Move);
         }
     }
 
-    fn should_move(&self) -> bool {
+    /// The target went down since the request was sent there, and the newest table has another one for it.
+    fn should_move(&self, table: &Compiled) -> bool {
         let claim = self.claim.borrow();
         let Some(claim) = &*claim else { return false };
         let backend = &claim.backend;
-        backend.downs() != self.downs.get() && backend.is_down() && has_other(&claim.route, backend.uid)
+        backend.downs() != self.downs.get()
+            && backend.is_down()
+            && table.same_route(&claim.route).is_some_and(|route| has_other(route, backend.uid))
     }
 }

@@ -1,15 +1,15 @@
 //! The balancer's part of `/api/v1`.
 
-use std::convert::Infallible;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router};
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::{StreamExt, stream};
 use serde::Serialize;
+use wharf_http::sse;
 use wharf_model::{Balance, HealthCheck, PoolsObserved, TargetState};
 
 use crate::Handle;
@@ -28,17 +28,17 @@ async fn traffic(State(handle): State<Handle>) -> Json<PoolsObserved> {
     Json(PoolsObserved::clone(&handle.observed().borrow()))
 }
 
-async fn traffic_stream(State(handle): State<Handle>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+async fn traffic_stream(State(handle): State<Handle>) -> Response {
     let mut interval = tokio::time::interval(Duration::from_secs(1));
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let shutdown = handle.shutdown();
     let events = stream::unfold((handle.observed(), interval), |(observed, mut interval)| async move {
         interval.tick().await;
-        let event = Event::default().event("traffic").json_data(&**observed.borrow());
-        Some((Ok(event.unwrap_or_default()), (observed, interval)))
+        let event = sse::Event::json("traffic", &**observed.borrow());
+        Some((event, (observed, interval)))
     });
     // A stream that goes on would keep the server from stopping.
-    Sse::new(events.take_until(shutdown.cancelled_owned())).keep_alive(KeepAlive::default())
+    sse::response(events.take_until(shutdown.cancelled_owned()))
 }
 
 /// The table as it is served.

@@ -89,6 +89,13 @@ impl Shared {
         self.table.load()
     }
 
+    /// The table in use, once `apply` is done with it: unlike [`Shared::table`] never one whose predecessor may still
+    /// assign requests.
+    pub(crate) fn settled_table(&self) -> Arc<Compiled> {
+        let _applying = self.registry.lock().expect("no holder panics");
+        self.table.load_full()
+    }
+
     /// Changes with each table.
     pub(crate) fn applied(&self) -> watch::Receiver<u64> {
         self.applied.subscribe()

@@ -88,6 +88,11 @@ impl Compiled {
         }
         longest(Some(&self.any), &path)
     }
+
+    /// The route with the host and path of one from another table.
+    pub(crate) fn same_route(&self, route: &Route) -> Option<&Arc<Route>> {
+        self.routes.iter().find(|other| other.host == route.host && other.path == route.path)
+    }
 }
 
 impl Route {

@@ -258,13 +258,13 @@ impl Worker {
         let now = (self.started.elapsed().as_millis() / TICK.as_millis()) as Tick;
         self.now.set(now);
         self.wall.set(self.clock.now());
+        let table = self.shared.table();
         for record in self.records.borrow().places.iter().flatten() {
-            record.tick(now);
+            record.tick(now, &table);
         }
         self.log.borrow_mut().hand_over();
         // Four times a second is soon enough for connections that nobody uses.
-        if now % 5 == 0 {
-            let table = self.shared.table();
+        if now.is_multiple_of(5) {
             let downs: HashMap<u64, u32> = table
                 .routes
                 .iter()
@@ -360,7 +360,7 @@ async fn accept(worker: Rc<Worker>, listener: TcpListener, shutdown: Shutdown) {
             Ok((stream, peer)) => worker.open_connection(stream, peer),
             Err(error) => {
                 // Mostly EMFILE: what waits in the queue is accepted once others have closed.
-                if counts.accept_errors.fetch_add(1, Ordering::Relaxed) % 100 == 0 {
+                if counts.accept_errors.fetch_add(1, Ordering::Relaxed).is_multiple_of(100) {
                     tracing::warn!(%error, "cannot accept connections; they wait");
                 }
                 tokio::time::sleep(TICK).await;

@@ -121,7 +121,7 @@ async fn http_1_0_clients_are_served_and_backends_always_spoken_to_in_1_1() {
     for _ in 0..3 {
         assert_eq!(client.ask("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").await.text(), "a");
     }
-    assert_eq!(app.connections.load(Ordering::Relaxed) <= 2, true);
+    assert!(app.connections.load(Ordering::Relaxed) <= 2);
 }
 
 #[tokio::test]

@@ -1,6 +1,5 @@
 //! Backends that die, hang, lie or come back.
 
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
@@ -82,7 +81,7 @@ async fn a_get_on_a_connection_that_breaks_at_its_arrival_is_sent_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_target_killed_under_load_loses_no_get() {
     let balancer = Balancer::start().await;
-    let mut apps = vec![App::start("a").await, App::start("b").await, App::start("c").await];
+    let mut apps = [App::start("a").await, App::start("b").await, App::start("c").await];
     balancer.apply(table(1, 1, &apps.iter().map(|app| app.address).collect::<Vec<_>>()));
     let mut clients = JoinSet::new();
     for _ in 0..16 {
@@ -291,7 +290,7 @@ async fn repeats_stay_within_the_budget() {
 
 #[tokio::test]
 async fn answers_that_are_no_http_are_the_backends_fault() {
-    let balancer = Balancer::start().await;
+    let balancer = Balancer::with(|config| config.workers = 1).await;
     let script = Script::bind().await;
     balancer.apply(table(1, 1, &[script.address]));
     for answer in [
@@ -356,5 +355,4 @@ async fn clients_that_go_away_are_counted_and_their_requests_ended() {
         lines[0]
     );
     assert_eq!(balancer.routes().await["routes"][0]["targets"][0]["in_flight"].as_u64(), Some(0));
-    let _ = Ordering::Relaxed;
 }

@@ -20,13 +20,16 @@ async fn there_is_one_line_per_request_after_a_flush_and_after_a_stop() {
         clients.spawn(async move {
             let mut client = Client::connect(address).await;
             for _ in 0..100 {
-                assert_eq!(client.get(&format!("/c{number}?q=\"x")).await.status, 200);
+                assert_eq!(client.get(&format!("/c{number}?q=x")).await.status, 200);
             }
-            // Some leave in the middle of an answer that they wait for.
+            // All leave in the middle of an answer that they wait for.
             client.send("GET /slow?10000 HTTP/1.1\r\nHost: t\r\n\r\n").await;
+            client
         });
     }
-    while clients.join_next().await.is_some_and(|result| result.map(|()| true).unwrap()) {}
+    let waiting = clients.join_all().await;
+    balancer.observed("all wait", |pools| crate::setup::traffic(pools, 3).in_flight == 20).await;
+    drop(waiting);
     balancer.observed("all 2020", |pools| crate::setup::traffic(pools, 3).requests == 2020).await;
     assert_eq!(balancer.log_lines().await.len(), 2020);
     let mut client = Client::connect(balancer.address()).await;
@@ -39,7 +42,7 @@ async fn there_is_one_line_per_request_after_a_flush_and_after_a_stop() {
     assert_eq!(balancer.handle.log_lines_dropped(), 0);
     let line = lines.iter().find(|line| line.contains(" 200 ")).unwrap();
     let is_combined =
-        line.starts_with("127.0.0.1 - - [") && line.contains("?q=\\x22x HTTP/1.1\" 200 1 \"-\" \"-\" 0.0");
+        line.starts_with("127.0.0.1 - - [") && line.contains("?q=x HTTP/1.1\" 200 1 \"-\" \"-\" 0.0");
     assert!(is_combined, "{line}");
     assert!(line.contains(" app=shop service=web release=3 target=t"), "{line}");
     assert!(line.contains(" attempt=1 term=-- id="), "{line}");
@@ -60,4 +63,20 @@ async fn json_lines_have_the_phases_in_microseconds() {
     let micros = |key: &str| Duration::from_micros(line[key].as_u64().unwrap());
     assert!(micros("t_ttfb") >= Duration::from_millis(19) && micros("t_total") >= micros("t_ttfb"), "{line}");
     assert!(micros("t_connect") < micros("t_ttfb"), "{line}");
+}
+
+#[tokio::test]
+async fn a_request_whose_client_ends_at_once_is_logged_as_well() {
+    let balancer = Balancer::start().await;
+    let app = App::start("a").await;
+    balancer.apply(table(1, 1, &[app.address]));
+    for count in 1..=10 {
+        let mut client = Client::connect(balancer.address()).await;
+        client.send("GET /slow?10000 HTTP/1.1\r\nHost: t\r\n\r\n").await;
+        drop(client);
+        while balancer.log_lines().await.len() < count {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert!(balancer.log_lines().await.iter().all(|line| line.contains("\" 499 0 ")));
 }

@@ -36,7 +36,7 @@ async fn a_websocket_is_relayed_counted_and_survives_a_new_table() {
     balancer.apply(table(2, 2, &[other.address]));
     // Bytes that would be a bad request are none any more.
     client.send("GET / HTTP/1.1\nHost: a\nHost: b\n\n").await;
-    let mut bytes = [0u8; 33];
+    let mut bytes = [0u8; 32];
     backend.read_exact(&mut bytes).await.unwrap();
     let large = vec![7u8; 1 << 20];
     let (sent, received) = tokio::join!(backend.write_all(&large), client.exactly(1 << 20));
