@@ -52,6 +52,8 @@ pub(crate) struct Engine {
     pub(crate) tasks: Tasks,
     events: Arc<dyn EventSink>,
     runs: Mutex<BTreeMap<u64, Arc<Run>>>,
+    /// Held while a deploy is in its table and not yet in `runs`.
+    pub(crate) starting: tokio::sync::Mutex<()>,
 }
 
 impl Engine {
@@ -68,6 +70,7 @@ impl Engine {
             tasks,
             events: deps.events,
             runs: Mutex::default(),
+            starting: tokio::sync::Mutex::default(),
         }
     }
 

@@ -9,8 +9,8 @@ use wharf_base::{Digest, Tasks};
 use wharf_model::{Generation, Name, Observed};
 
 use crate::api::{
-    AppView, DeployRequest, DeployView, EndView, PlanView, ReleaseView, RouteView, ServiceView, Started,
-    StreamItem, Uploaded, What,
+    AppView, DeployRequest, DeployState, DeployView, EndView, PlanView, ReleaseView, RouteView, ServiceView,
+    Started, StreamItem, Uploaded, What,
 };
 use crate::engine::{Deps, Engine};
 use crate::journal::Journal;
@@ -208,20 +208,36 @@ impl Handle {
 
     /// One deploy. Errors: `UnknownDeploy`.
     pub async fn deploy_view(&self, id: u64) -> Result<DeployView, Error> {
-        if let Some(run) = self.engine.run(id) {
-            return Ok(run.view());
+        Ok(match self.find(id).await? {
+            Found::Run(run) => run.view(),
+            Found::Row(view) => *view,
+        })
+    }
+
+    /// The deploy in memory if it runs here, else its row.
+    async fn find(&self, id: u64) -> Result<Found, Error> {
+        let engine = &self.engine;
+        if let Some(run) = engine.run(id) {
+            return Ok(Found::Run(run));
         }
-        self.engine.store.deploy(id).await?.ok_or(Error::UnknownDeploy(id))
+        let row = async || engine.store.deploy(id).await?.ok_or(Error::UnknownDeploy(id));
+        let view = row().await?;
+        if view.state != DeployState::Running {
+            return Ok(Found::Row(Box::new(view)));
+        }
+        // It was between its table and the list of runs, or has just ended.
+        drop(engine.starting.lock().await);
+        match engine.run(id) {
+            Some(run) => Ok(Found::Run(run)),
+            None => Ok(Found::Row(Box::new(row().await?))),
+        }
     }
 
     /// Ends a deploy that has not switched yet; it undoes what it did. Errors: `UnknownDeploy`, `Ended`, `TooLate`.
     pub async fn abort(&self, id: u64, by: &str) -> Result<(), Error> {
-        match self.engine.run(id) {
-            Some(run) => run.abort(by),
-            None => {
-                self.deploy_view(id).await?;
-                Err(Error::Ended(id))
-            }
+        match self.find(id).await? {
+            Found::Run(run) => run.abort(by),
+            Found::Row(_) => Err(Error::Ended(id)),
         }
     }
 
@@ -233,24 +249,17 @@ impl Handle {
         id: u64,
         from: usize,
     ) -> Result<impl Stream<Item = (usize, StreamItem)> + Send + use<>, Error> {
-        let numbered = |(position, item)| (position, item);
-        if let Some(run) = self.engine.run(id) {
-            let live = stream::unfold((run, from), |(run, position)| async move {
-                let items = run.journal.next(position).await?;
-                let next = position + items.len();
-                let numbered: Vec<(usize, StreamItem)> = (position..).zip(items).collect();
-                Some((stream::iter(numbered), (run, next)))
-            });
-            return Ok(live.flatten().map(numbered).boxed());
-        }
-        let view = self.deploy_view(id).await?;
+        let view = match self.find(id).await? {
+            Found::Run(run) => return Ok(live(run, from).boxed()),
+            Found::Row(view) => *view,
+        };
         let mut items = self.engine.store.items(id).await?;
         if let Some(ended) = view.ended {
             let millis = u64::try_from(ended.since(view.started).as_millis()).unwrap_or(u64::MAX);
             let (state, release, error, log_tail) = (view.state, view.release, view.error, view.log_tail);
             items.push(StreamItem::End(EndView { state, release, error, log_tail, millis }));
         }
-        Ok(stream::iter(items.into_iter().enumerate().skip(from)).map(numbered).boxed())
+        Ok(stream::iter(items.into_iter().enumerate().skip(from)).boxed())
     }
 
     /// Takes the lease, answers, and goes on in a task.
@@ -265,6 +274,7 @@ impl Handle {
         let engine = &self.engine;
         let started = engine.clock.now();
         let new = NewDeploy { app: app.clone(), release, what, by: by.to_owned(), started };
+        let starting = engine.starting.lock().await;
         let (id, release) = engine.store.begin(new).await?;
         let uploads = match &job {
             Job::Deploy(request) => uploads_of(request),
@@ -281,6 +291,7 @@ impl Handle {
             uploads,
         }));
         engine.add_run(Arc::clone(&run));
+        drop(starting);
         engine.emit(wharf_model::Event::DeployStarted {
             deploy: id,
             app: app.clone(),
@@ -321,16 +332,22 @@ impl Handle {
             self.uploaded(what, &context.digest)?;
         }
         for (source, file) in &request.files {
-            self.uploaded(|| format!("`{source}`"), &file.digest)?;
+            let size = self.uploaded(|| format!("`{source}`"), &file.digest)?;
+            if size != file.size {
+                return Err(Error::Invalid(format!(
+                    "`{source}`: the upload has {size} bytes, not {}",
+                    file.size
+                )));
+            }
         }
         Ok(())
     }
 
-    fn uploaded(&self, what: impl Fn() -> String, digest: &Digest) -> Result<(), Error> {
-        match self.engine.uploads.path(digest) {
-            Some(_) => Ok(()),
-            None => Err(Error::UploadMissing { what: what(), digest: digest.clone() }),
-        }
+    /// Bytes of an upload that must be here.
+    fn uploaded(&self, what: impl Fn() -> String, digest: &Digest) -> Result<u64, Error> {
+        let missing = || Error::UploadMissing { what: what(), digest: digest.clone() };
+        let path = self.engine.uploads.path(digest).ok_or_else(missing)?;
+        Ok(path.metadata().map_err(|source| Error::Io { what: "look at a file", source })?.len())
     }
 
     fn check_replicas(&self, service: &str, replicas: u32) -> Result<(), Error> {
@@ -394,6 +411,23 @@ impl Handle {
             deploying: self.engine.runs().iter().find(|run| run.app == app.name).map(|run| run.id),
         }
     }
+}
+
+/// Where a deploy was found.
+enum Found {
+    Run(Arc<Run>),
+    Row(Box<DeployView>),
+}
+
+/// The items of a deploy that runs, from a position on, to its end.
+fn live(run: Arc<Run>, from: usize) -> impl Stream<Item = (usize, StreamItem)> + Send {
+    let batches = stream::unfold((run, from), |(run, position)| async move {
+        let items = run.journal.next(position).await?;
+        let next = position + items.len();
+        let numbered: Vec<(usize, StreamItem)> = (position..).zip(items).collect();
+        Some((stream::iter(numbered), (run, next)))
+    });
+    batches.flatten()
 }
 
 fn uploads_of(request: &DeployRequest) -> BTreeSet<Digest> {
