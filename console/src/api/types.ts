@@ -169,6 +169,8 @@ export type Event =
   | { kind: "deploy_failed"; deploy: number; app: string; release: number; reason: string; log_tail: string[] }
   | { kind: "instance_changed"; host: string; instance: string; state: string; detail: string }
   | { kind: "logged_in"; who: string }
+  | { kind: "token_made"; name: string; role: string; by: string }
+  | { kind: "token_removed"; name: string; by: string }
   | { kind: "warning"; part: string; message: string };
 
 export interface EventRecord {

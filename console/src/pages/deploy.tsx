@@ -32,7 +32,7 @@ function Shown({ deploy: stored, refresh }: { deploy: DeployView; refresh: () =>
   const instances = useApi<{ instances: InstanceLine[] }>("/instances");
   const previous = previousRelease(deploy, others.data?.deploys ?? []);
   void historyVersion.value;
-  const next = recent(history.series.get(seriesKey(deploy.app, deploy.release)));
+  const next = recent(history.series.get(seriesKey(deploy.app, deploy.release)), COMPARED_SECONDS);
   const judged = verdict(deploy, next, previous);
   const newest = Math.max(deploy.id, ...(others.data?.deploys ?? []).filter((other) => other.app === deploy.app).map((other) => other.id));
   const mayRollBack = deploy.state === "succeeded" && previous !== null && newest === deploy.id;
@@ -149,11 +149,14 @@ function Steps({ deploy }: { deploy: DeployView }) {
   );
 }
 
+/** Short, so that a switch shows at once; long enough to read. */
+const COMPARED_SECONDS = 3;
+
 function Compare({ app, previous, next }: { app: string; previous: number | null; next: number }) {
   void historyVersion.value;
   const releases = previous === null ? [next] : [previous, next];
   const series = releases.map((release) => history.series.get(seriesKey(app, release)));
-  const samples = series.map((one) => recent(one));
+  const samples = series.map((one) => recent(one, COMPARED_SECONDS));
   const rows: [string, (index: number) => string][] = [
     ["Gets requests", (index) => (series[index]?.isActive ? "yes" : "no")],
     ["Requests/s", (index) => rate(samples[index]?.rate ?? null)],
@@ -163,11 +166,11 @@ function Compare({ app, previous, next }: { app: string; previous: number | null
     ["In flight", (index) => samples[index]?.inFlight.toString() ?? "–"],
   ];
   return (
-    <div class="table" tabIndex={0} role="group" aria-label="Releases side by side, over the last 10 s">
+    <div class="table" tabIndex={0} role="group" aria-label={`Releases side by side, over the last ${COMPARED_SECONDS} s`}>
       <table>
         <thead>
           <tr>
-            <th scope="col">Over 10 s</th>
+            <th scope="col">Over {COMPARED_SECONDS} s</th>
             {releases.map((release) => <th key={release} scope="col" class="number">Release {release}{release === next ? " (new)" : " (old)"}</th>)}
           </tr>
         </thead>

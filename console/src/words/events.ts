@@ -72,6 +72,10 @@ export function tell(event: Event): Told {
     }
     case "logged_in":
       return told("calm", `${event.who} logged in`);
+    case "token_made":
+      return told("info", `${event.by} made the token ${event.name}, role ${event.role}`);
+    case "token_removed":
+      return told("info", `${event.by} removed the token ${event.name}`);
     case "warning":
       return told("warn", `${event.part}: ${event.message}`, { isChange: true });
     default:

@@ -116,11 +116,11 @@ impl Handle {
         views
     }
 
-    /// Makes a token. The text that is returned is shown this once and can't be had again.
+    /// Makes a token for `by`. The text that is returned is shown this once and can't be had again.
     ///
     /// Errors: `AlreadyExists` for a name that is taken, `InvalidArgument` for one that is none,
     /// `ResourceExhausted` at `access.tokens_max`.
-    pub async fn create_token(&self, name: &str, role: Role) -> Result<(TokenView, String), Error> {
+    pub async fn create_token(&self, name: &str, role: Role, by: &str) -> Result<(TokenView, String), Error> {
         let is_name = (1..=63).contains(&name.chars().count()) && !name.chars().any(char::is_control);
         if !is_name || name.trim() != name {
             return Err(Error::BadName(name.chars().take(80).collect()));
@@ -137,26 +137,33 @@ impl Handle {
             Ok(()) => {
                 let shown = view(&record);
                 self.book().insert_token(record);
+                self.inner.events.emit(Event::TokenMade {
+                    name: name.to_owned(),
+                    role: role::word(role).to_owned(),
+                    by: by.to_owned(),
+                });
                 Ok((shown, token.reveal()))
             }
         }
     }
 
-    /// Removes a token; its sessions end at once.
+    /// Removes a token for `by`; its sessions end at once.
     ///
     /// Errors: `NotFound`; `Conflict` when it is the last one with the role admin.
-    pub async fn remove_token(&self, id: &str) -> Result<(), Error> {
+    pub async fn remove_token(&self, id: &str, by: &str) -> Result<(), Error> {
         let _change = self.inner.changes.lock().await;
-        {
+        let name = {
             let book = self.book();
             let record = book.token(id).ok_or_else(|| Error::NoSuchToken(id.chars().take(80).collect()))?;
             let admins = book.tokens().filter(|token| token.role == Role::Admin).count();
             if record.role == Role::Admin && admins == 1 {
                 return Err(Error::LastAdmin(record.name.clone()));
             }
-        }
+            record.name.clone()
+        };
         self.inner.store.delete_token(id.to_owned()).await?;
         self.book().remove_token(id);
+        self.inner.events.emit(Event::TokenRemoved { name, by: by.to_owned() });
         Ok(())
     }
 

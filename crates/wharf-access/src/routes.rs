@@ -94,15 +94,23 @@ struct CreatedToken {
     view: TokenView,
 }
 
-async fn create_token(State(handle): State<Handle>, request: Request) -> Result<Response, ApiError> {
+async fn create_token(
+    State(handle): State<Handle>,
+    Extension(caller): Extension<Identity>,
+    request: Request,
+) -> Result<Response, ApiError> {
     let Json(wanted) = Json::<NewToken>::from_request(request, &())
         .await
         .map_err(|error| ApiError::new(wharf_base::ErrorCode::InvalidArgument, error.body_text()))?;
-    let (view, token) = handle.create_token(&wanted.name, wanted.role).await?;
+    let (view, token) = handle.create_token(&wanted.name, wanted.role, &caller.name).await?;
     Ok((StatusCode::CREATED, Json(CreatedToken { token, view })).into_response())
 }
 
-async fn remove_token(State(handle): State<Handle>, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
-    handle.remove_token(&id).await?;
+async fn remove_token(
+    State(handle): State<Handle>,
+    Extension(caller): Extension<Identity>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    handle.remove_token(&id, &caller.name).await?;
     Ok(StatusCode::NO_CONTENT)
 }

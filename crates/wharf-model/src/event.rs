@@ -59,6 +59,10 @@ pub enum Event {
     InstanceChanged { host: Name, instance: String, state: String, detail: String },
     /// Somebody logged in.
     LoggedIn { who: String },
+    /// An API token was made.
+    TokenMade { name: String, role: String, by: String },
+    /// An API token was removed, and its sessions with it.
+    TokenRemoved { name: String, by: String },
     /// A part fills or fails: a bound is full, a disk refuses writes.
     Warning { part: String, message: String },
 }

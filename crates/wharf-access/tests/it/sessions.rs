@@ -96,9 +96,9 @@ async fn sessions_survive_a_restart_and_end_when_idle_or_old() {
 async fn a_removed_token_takes_its_sessions_along() {
     let data = tempfile::tempdir().unwrap();
     let server = Fixture::start(data.path(), Config::default()).await;
-    let (view, token) = server.handle.create_token("screen", Role::Viewer).await.unwrap();
+    let (view, token) = server.handle.create_token("screen", Role::Viewer, "admin").await.unwrap();
     let cookie = log_in(&server, &token).await;
-    server.handle.remove_token(&view.id).await.unwrap();
+    server.handle.remove_token(&view.id, "admin").await.unwrap();
     assert_eq!(server.call("GET /apps", &[("cookie", &cookie)], None).await.status, 401);
 }
 

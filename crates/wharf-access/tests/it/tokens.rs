@@ -52,8 +52,8 @@ async fn no_secret_is_in_the_database() {
 async fn roles_decide() {
     let data = tempfile::tempdir().unwrap();
     let server = Fixture::start(data.path(), Config::default()).await;
-    let (_, viewer) = server.handle.create_token("screen", Role::Viewer).await.unwrap();
-    let (_, deployer) = server.handle.create_token("ci", Role::Deployer).await.unwrap();
+    let (_, viewer) = server.handle.create_token("screen", Role::Viewer, "admin").await.unwrap();
+    let (_, deployer) = server.handle.create_token("ci", Role::Deployer, "admin").await.unwrap();
     let admin = first_token(data.path());
     for (line, expected) in [
         ("GET /apps", [200, 200, 200]),
@@ -88,7 +88,10 @@ async fn tokens_are_made_listed_used_and_removed_over_http() {
     let server = Fixture::start(data.path(), Config::default()).await;
     let admin = first_token(data.path());
     let body = || Some(json!({ "name": "ci", "role": "deployer" }));
+    let mut heard = server.events.subscribe();
     let made = server.as_token("POST /tokens", &admin, body()).await;
+    let event = serde_json::to_value(heard.recv().await.unwrap().event).unwrap();
+    assert_eq!(event, json!({ "kind": "token_made", "name": "ci", "role": "deployer", "by": "admin" }));
     assert_eq!(made.status, 201);
     let (token, id) = (made.json["token"].as_str().unwrap(), made.json["id"].as_str().unwrap());
     assert!(token.starts_with(&format!("wharf_{id}_")));
@@ -102,6 +105,8 @@ async fn tokens_are_made_listed_used_and_removed_over_http() {
     assert!(!list.to_string().contains(token), "secrets are shown once");
 
     assert_eq!(server.as_token(&format!("DELETE /tokens/{id}"), &admin, None).await.status, 204);
+    let event = serde_json::to_value(heard.recv().await.unwrap().event).unwrap();
+    assert_eq!(event, json!({ "kind": "token_removed", "name": "ci", "by": "admin" }));
     assert_eq!(server.as_token("GET /apps", token, None).await.status, 401);
     assert_eq!(server.as_token(&format!("DELETE /tokens/{id}"), &admin, None).await.status, 404);
     for (name, role) in [("", "admin"), (" a", "admin"), ("a\nb", "admin"), ("a", "root")] {
@@ -115,11 +120,11 @@ async fn the_last_admin_stays_and_the_number_of_tokens_is_bounded() {
     let data = tempfile::tempdir().unwrap();
     let server = Fixture::start(data.path(), Config { tokens_max: 2, ..Config::default() }).await;
     let id = server.handle.tokens()[0].id.clone();
-    let error = server.handle.remove_token(&id).await.unwrap_err();
+    let error = server.handle.remove_token(&id, "admin").await.unwrap_err();
     assert_eq!(error.code().as_str(), "conflict");
-    server.handle.create_token("b", Role::Admin).await.unwrap();
-    assert!(server.handle.create_token("c", Role::Viewer).await.is_err());
-    server.handle.remove_token(&id).await.unwrap();
+    server.handle.create_token("b", Role::Admin, "admin").await.unwrap();
+    assert!(server.handle.create_token("c", Role::Viewer, "admin").await.is_err());
+    server.handle.remove_token(&id, "admin").await.unwrap();
 }
 
 #[tokio::test]
@@ -155,8 +160,8 @@ async fn wrong_tokens_are_bounded_and_a_right_one_still_gets_in() {
 async fn the_registry_takes_tokens_as_passwords() {
     let data = tempfile::tempdir().unwrap();
     let server = Fixture::start(data.path(), Config::default()).await;
-    let (_, viewer) = server.handle.create_token("screen", Role::Viewer).await.unwrap();
-    let (_, deployer) = server.handle.create_token("ci", Role::Deployer).await.unwrap();
+    let (_, viewer) = server.handle.create_token("screen", Role::Viewer, "admin").await.unwrap();
+    let (_, deployer) = server.handle.create_token("ci", Role::Deployer, "admin").await.unwrap();
     let may_push = |password: &str| server.handle.check_registry("token", password).map(|user| user.may_push);
     assert_eq!(may_push(&first_token(data.path())), Some(true));
     assert_eq!(may_push(&deployer), Some(true));

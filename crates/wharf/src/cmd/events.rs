@@ -85,6 +85,8 @@ pub(super) fn sentence(event: &Event) -> String {
             format!("{instance} on {host} is {state}: {detail}")
         }
         Event::LoggedIn { who } => format!("{who} logged in"),
+        Event::TokenMade { name, role, by } => format!("token {name} with role {role} was made, by {by}"),
+        Event::TokenRemoved { name, by } => format!("token {name} was removed, by {by}"),
         Event::Warning { part, message } => format!("warning of {part}: {message}"),
     }
 }
