@@ -100,6 +100,7 @@ export function Abort({ deploy, serves }: { deploy: DeployView; serves: number |
         ? (
           <Ask
             title={`Abort deploy ${deploy.id} of ${deploy.app}?`} act={`Abort deploy ${deploy.id}`} isDangerous
+            command={`wharf deploy abort ${deploy.id}`}
             onAct={async () => {
               await post(`/deploys/${deploy.id}/abort`);
               notice();

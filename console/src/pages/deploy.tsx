@@ -78,7 +78,7 @@ function Shown({ deploy: stored, refresh }: { deploy: DeployView; refresh: () =>
       <section aria-labelledby="cli-title">
         <h2 id="cli-title">The same as commands</h2>
         <p class="commands">
-          <Command line={`wharf releases ${shellWord(deploy.app)}`} />
+          <Command line={`wharf deploy ls ${shellWord(deploy.app)}`} />
           {previous === null ? null : <Command line={`wharf rollback ${shellWord(deploy.app)} --to ${previous}`} />}
           <Command line={`curl -H "Authorization: Bearer $WHARF_TOKEN" ${location.origin}/api/v1/deploys/${deploy.id}`} />
         </p>
