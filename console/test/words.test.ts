@@ -57,6 +57,14 @@ test("a container that was told to stop and ends is no alarm, one that ends by i
   expect(marks(records, 0, 10, "blog").map(({ id }) => id)).toEqual([4]);
 });
 
+test("the end of a deploy says what was done", () => {
+  const end = (what: string) => tellAll([
+    { id: 1, at: 1, event: { kind: "deploy_started", deploy: 7, app: "shop", release: 2, what, by: "ci" } },
+    { id: 2, at: 2, event: { kind: "deploy_succeeded", deploy: 7, app: "shop", release: 2, millis: 600 } },
+  ])[1]?.told.text;
+  expect(["deploy", "remove", "scale"].map(end)).toEqual(["shop release 2 serves, after 600 ms", "shop is removed, after 600 ms", "shop is scaled, after 600 ms"]);
+});
+
 test("all is well says nothing", () => {
   expect(problems(facts({ hosts: [host("a")], deploys: [deploy(1, 1, "succeeded")] }))).toEqual([]);
 });

@@ -84,12 +84,21 @@ export function tell(event: Event): Told {
   }
 }
 
-/** Tells a list. A container that ends after it was told to stop did as it was told: that is nothing to worry about. */
+/** What is so after a deploy that led to no other release. */
+const DONE: Record<string, string> = { remove: "is removed", scale: "is scaled", move: "has left the draining host" };
+
+/** Tells a list, where what came before matters. A container that ends after it was told to stop did as it was told: that is nothing to worry about. */
 export function tellAll(records: readonly EventRecord[]): { record: EventRecord; told: Told }[] {
   const stopping = new Set<string>();
+  const begun = new Map<number, string>();
   return records.map((record) => {
     const { event } = record;
     const told = tell(event);
+    if (event.kind === "deploy_started") begun.set(event.deploy, event.what);
+    if (event.kind === "deploy_succeeded") {
+      const done = DONE[begun.get(event.deploy) ?? ""];
+      return { record, told: done ? { ...told, text: `${event.app} ${done}, after ${duration(event.millis)}` } : told };
+    }
     if (event.kind !== "instance_changed") return { record, told };
     const key = `${event.host} ${event.instance}`;
     const wasStopping = stopping.delete(key);
