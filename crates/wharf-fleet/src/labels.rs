@@ -19,3 +19,5 @@ pub(crate) const SPEC: &str = "wharf.spec";
 pub(crate) const INSTANCE: &str = "wharf.instance";
 /// Host that runs it.
 pub(crate) const HOST: &str = "wharf.host";
+/// Services that it depends on, comma-separated: when both leave, it is stopped before them, as Compose does.
+pub(crate) const AFTER: &str = "wharf.after";

@@ -282,7 +282,11 @@ impl Converger {
         for found in turns.found.iter().filter(|one| !wanted.contains(one.instance.as_str())) {
             // Before the first desired state we don't know what is wanted: only what is seen is told.
             let is_leaving = turns.desired.is_some() && found.is_running();
-            let state = if is_leaving { InstanceState::Stopping } else { self.health.state(found).0 };
+            let state = match turns.failures.get(&found.instance) {
+                Some(failure) => InstanceState::Failed { reason: failure.reason.clone() },
+                None if is_leaving => InstanceState::Stopping,
+                None => self.health.state(found).0,
+            };
             report.instances.push(self.reporter.unwanted(found, state, self.health.detail(&found.id), now));
         }
         self.reporter.forget_others(&report.instances);

@@ -97,6 +97,10 @@ fn all_labels(wanted: &Wanted, place: &Place<'_>) -> HashMap<String, String> {
     ] {
         all.insert(key.to_owned(), value);
     }
+    if !instance.after.is_empty() {
+        let services: Vec<&str> = instance.after.keys().map(Name::as_str).collect();
+        all.insert(labels::AFTER.to_owned(), services.join(","));
+    }
     all
 }
 

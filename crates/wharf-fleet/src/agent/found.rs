@@ -19,6 +19,8 @@ pub(crate) struct Found {
     pub(crate) slot: u32,
     pub(crate) instance: String,
     pub(crate) spec: String,
+    /// Services that it depends on.
+    pub(crate) after: Vec<Name>,
     pub(crate) run: Run,
     pub(crate) check: Check,
     pub(crate) address: Option<IpAddr>,
@@ -68,6 +70,9 @@ impl Found {
             slot: label(labels::SLOT)?.parse().ok()?,
             instance: label(labels::INSTANCE)?.clone(),
             spec: label(labels::SPEC)?.clone(),
+            after: label(labels::AFTER)
+                .map(|all| all.split(',').flat_map(str::parse).collect())
+                .unwrap_or_default(),
             run: run(summary.state.as_ref(), status),
             check: check(status),
             address: address(summary),

@@ -124,6 +124,10 @@ pub(crate) fn plan(owner: &str, wanted: &[Wanted], found: &[Found], busy: &BTree
     }
     for (instance, containers) in by_instance {
         if !wanted_ids.contains(instance) && !busy.contains(instance) {
+            if let Some(reason) = containers.iter().find_map(|one| dependent(one, &unwanted)) {
+                plan.waiting.insert(instance.to_owned(), reason);
+                continue;
+            }
             let steps: Vec<Step> = containers.iter().flat_map(|one| removal(one)).collect();
             if !steps.is_empty() {
                 plan.units.push(Unit { instance: instance.to_owned(), steps });
@@ -223,6 +227,17 @@ fn unmet(wanted: &Wanted, all: &[Wanted], found: &[&Found]) -> Option<String> {
         }
     }
     None
+}
+
+/// A running container that depends on this one and leaves as well: it is stopped first, in words.
+fn dependent(leaving: &Found, unwanted: &[&Found]) -> Option<String> {
+    let before = unwanted.iter().find(|one| {
+        one.app == leaving.app
+            && one.release == leaving.release
+            && one.is_running()
+            && one.after.contains(&leaving.service)
+    })?;
+    Some(format!("waits for {} to be stopped", before.instance))
 }
 
 /// The container that must be gone first, in words.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use wharf_fleet::server::NewToken;
 use wharf_http::{Client, Endpoint};
 use wharf_model::{
-    AppDesired, Balance, FileBundle, Healthcheck, InstanceState, MountSource, MountSpec, NetworkAttachment,
-    NetworkSpec, Probe, RestartPolicy, RouteSpec, Serve, TargetState, VolumeSpec, WaitFor,
+    AppDesired, FileBundle, Healthcheck, InstanceState, MountSource, MountSpec, NetworkAttachment,
+    NetworkSpec, Probe, RestartPolicy, Serve, TargetState, VolumeSpec, WaitFor,
 };
 use wharf_test_support::require;
 
@@ -23,15 +23,7 @@ async fn a_host_joins_over_tls_converges_and_then_stays_untouched() {
     let mut web = world.instance("h1", "web", &["serve", "8000", "hello"]);
     web.serve = Some(Serve { port: 8000 });
     let mut desired = world.desired(vec![web]);
-    desired.routes = vec![RouteSpec {
-        service: name("web"),
-        release: 1,
-        host: None,
-        path: "/".to_owned(),
-        balance: Balance::RoundRobin,
-        timeout_ms: None,
-        health_path: None,
-    }];
+    desired.routes = vec![world.route("web", 1)];
     let generation = world.commit(&server, Some(desired.clone())).await;
     let report = server.healthy("web").await;
     server.converged("h1", generation).await;

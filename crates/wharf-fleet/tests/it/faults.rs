@@ -8,10 +8,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use wharf_fleet::agent::AgentDeps;
 use wharf_model::ports::Hosts as _;
-use wharf_model::{Event, Healthcheck, InstanceState, Liveness, Probe, RestartPolicy, Serve};
+use wharf_model::{
+    Event, Healthcheck, InstanceState, Liveness, Probe, RestartPolicy, Serve, Table, TargetState,
+};
 use wharf_test_support::require;
 
-use crate::world::{World, docker, inspect, name};
+use crate::world::{World, docker, inspect, name, wait};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn failures_are_reported_with_their_reason_and_the_last_lines_of_the_log() {
@@ -92,7 +94,7 @@ async fn without_a_server_an_agent_goes_on_also_after_its_own_restart() {
     let tasks = wharf_base::Tasks::new();
     let handle = wharf_fleet::agent::start(wharf_fleet::AgentConfig::default(), deps, &tasks).await.unwrap();
     let mut reports = handle.reports();
-    crate::world::wait(&mut reports, "the container to be back", |report| {
+    wait(&mut reports, "the container to be back", |report| {
         report.instances.len() == 1
             && report.instances[0].state.is_healthy()
             && report.generation == generation
@@ -161,6 +163,57 @@ async fn a_cut_link_is_noticed_within_three_seconds_and_heals() {
 
 fn has_liveness(observed: &wharf_model::Observed, expected: Liveness) -> bool {
     observed.hosts.get(&name("h1")).is_some_and(|(liveness, _)| *liveness == expected)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn targets_follow_their_hosts_through_drain_loss_and_a_restart_of_the_server() {
+    use TargetState::{Active, Draining, Lost};
+    require!(Docker);
+    let mut world = World::new();
+    world.config.lost_targets_kept = Duration::from_secs(1);
+    let server = world.server().await;
+    for host in ["h1", "h2"] {
+        world.join(&server, host).await.unwrap();
+    }
+    let (first, second) = (world.agent("h1").await, world.agent("h2").await);
+    let replica = |host: &str, slot: u32| {
+        let mut web = world.instance(host, "web", &["serve", "8000"]);
+        web.id = format!("{}-web-r1-{slot}", world.app);
+        web.slot = slot;
+        web.serve = Some(Serve { port: 8000 });
+        web
+    };
+    let mut desired = world.desired(vec![replica("h1", 1), replica("h2", 2)]);
+    desired.routes = vec![world.route("web", 1)];
+    world.commit(&server, Some(desired)).await;
+
+    let mut tables = server.handle.tables();
+    let mut shows = async |expected: &[TargetState]| {
+        let is_so = |table: &Table| states(table) == expected;
+        wait(&mut tables, &format!("{expected:?}"), is_so).await;
+    };
+    shows(&[Active, Active]).await;
+    server.handle.drain("h1", true, "test").await.unwrap();
+    shows(&[Draining, Active]).await;
+    server.handle.drain("h1", false, "test").await.unwrap();
+    shows(&[Active, Active]).await;
+    second.stop().await;
+    shows(&[Active, Lost]).await;
+    shows(&[Active]).await;
+    let second = world.agent("h2").await;
+    shows(&[Active, Active]).await;
+
+    // The first table that a restarted server shows has what it knew, though no agent has come back yet.
+    first.stop().await;
+    second.stop().await;
+    server.stop().await;
+    let server = world.server().await;
+    assert_eq!(states(&server.handle.tables().borrow()), [Active, Active]);
+    server.stop().await;
+}
+
+fn states(table: &Table) -> Vec<TargetState> {
+    table.routes.iter().flat_map(|route| &route.targets).map(|target| target.state).collect()
 }
 
 /// Forwards TCP until it is cut; then what arrives is swallowed and nothing is closed.

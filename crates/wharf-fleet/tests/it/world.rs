@@ -16,7 +16,8 @@ use wharf_http::pki::{Authority, ClientAuth};
 use wharf_http::{Client, Endpoint, ServerOptions};
 use wharf_model::ports::Hosts as _;
 use wharf_model::{
-    AppDesired, Change, ContainerSpec, Instance, InstanceReport, InstanceState, Name, Observed,
+    AppDesired, Balance, Change, ContainerSpec, Instance, InstanceReport, InstanceState, Name, Observed,
+    RouteSpec,
 };
 use wharf_state::{Database, EventLog};
 use wharf_test_support::{DEADLINE, TempDir, free_port, temp_dir};
@@ -192,6 +193,19 @@ impl World {
 
     pub(crate) fn desired(&self, instances: Vec<Instance>) -> AppDesired {
         AppDesired { release: 1, instances, ..Default::default() }
+    }
+
+    /// A route that sends everything to one release of a service.
+    pub(crate) fn route(&self, service: &str, release: u32) -> RouteSpec {
+        RouteSpec {
+            service: name(service),
+            release,
+            host: None,
+            path: "/".to_owned(),
+            balance: Balance::RoundRobin,
+            timeout_ms: None,
+            health_path: None,
+        }
     }
 
     pub(crate) async fn commit(&self, server: &Server, desired: Option<AppDesired>) -> u64 {
