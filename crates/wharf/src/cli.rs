@@ -81,7 +81,7 @@ pub(crate) enum Command {
     )]
     Join(JoinArgs),
     /// Hosts: list, join tokens, drain, remove
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Examples:\n  wharf host ls\n  wharf host token\n  wharf host drain web1")]
     Host(HostCommand),
     /// Build, push and deploy the application of DIR/compose.yaml
     #[command(after_help = "Examples:\n  wharf deploy\n  wharf deploy examples/shop --message 'new prices'")]
@@ -111,7 +111,7 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  wharf events --follow")]
     Events(EventsArgs),
     /// Images in the registry
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  wharf registry ls shop/web")]
     Registry(RegistryCommand),
     /// Send requests at a fixed rate and report latencies and failures
     #[command(after_help = "Example:\n  wharf bench http://127.0.0.1:8080/ --rate 2000 --duration 30s")]
@@ -125,10 +125,13 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  wharf logout")]
     Logout,
     /// The configuration file wharf.yaml
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  wharf config check")]
     Config(ConfigCommand),
     /// Throw-away Docker hosts on this machine, for trying things (needs root)
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  wharf lab up 3\n  wharf lab exec 1 docker info\n  wharf lab down"
+    )]
     Lab(LabCommand),
     /// Tell the whole story on throw-away hosts: deploy, break, scale, power loss, roll back, under load
     #[command(after_help = "Example:\n  wharf demo --once")]

@@ -29,9 +29,14 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     if error.is::<Reported>() {
         return ExitCode::FAILURE;
     }
-    eprintln!("wharf: {}", message(error));
-    if let Some(hint) = hint(error) {
-        eprintln!("  hint: {hint}");
+    let text = message(error);
+    match hint(error) {
+        // Ours knows the command line; the server's own hint is for all clients of its API.
+        Some(hint) => {
+            let text = text.split_once("\n  hint: ").map_or(text.as_str(), |(text, _)| text);
+            eprintln!("wharf: {text}\n  hint: {hint}");
+        }
+        None => eprintln!("wharf: {text}"),
     }
     ExitCode::from(status(error))
 }
@@ -60,15 +65,15 @@ fn message(error: &anyhow::Error) -> String {
     }
 }
 
-/// A hint for errors that carry none of their own.
+/// A hint that is better here than what the error may carry itself.
 fn hint(error: &anyhow::Error) -> Option<String> {
     let http = error.downcast_ref::<wharf_http::Error>()?;
     match http {
         wharf_http::Error::Connect { peer, .. } => Some(format!(
             "is the server running? start it with `wharf up`, or name another with --server (tried {peer})"
         )),
-        wharf_http::Error::Api(api) if api.hint.is_none() && api.code == ErrorCode::Unauthenticated => Some(
-            "give a token with --token, WHARF_TOKEN or `wharf login`; on the server's machine use its --data"
+        wharf_http::Error::Api(api) if api.code == ErrorCode::Unauthenticated => Some(
+            "give a token with --token, WHARF_TOKEN or `wharf login`; on the server's machine --data DIR finds the first one"
                 .to_owned(),
         ),
         _ => None,

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use wharf_base::{Clock, SystemClock, UnixMillis};
+use wharf_http::Client;
 
 use super::{follow, project};
 use crate::cli::{AppArgs, Global};
@@ -64,9 +65,13 @@ pub(super) async fn releases(global: &Global, arguments: AppArgs, output: Output
 }
 
 pub(super) async fn ps(global: &Global, arguments: AppArgs, output: Output) -> anyhow::Result<()> {
-    let mut answer: Value = context::client(global)?.get("/api/v1/instances").await?;
+    let client = context::client(global)?;
+    let mut answer: Value = client.get("/api/v1/instances").await?;
     if let (Some(app), Some(instances)) = (&arguments.app, answer["instances"].as_array_mut()) {
         instances.retain(|instance| instance["app"] == app.as_str());
+        if instances.is_empty() {
+            must_exist(&client, app).await?;
+        }
     }
     output.result(&answer, || {
         let now = SystemClock.now();
@@ -108,6 +113,12 @@ pub(super) async fn remove(global: &Global, arguments: AppArgs, output: Output) 
         Some(deploy) => follow::deploy(&client, deploy, output).await,
         None => output.result(&answer, || format!("{app} is removed")),
     }
+}
+
+/// An empty list of a misspelt application would be misleading: the server's answer says that there is none.
+pub(super) async fn must_exist(client: &Client, app: &str) -> anyhow::Result<()> {
+    let _: Value = client.get(&format!("/api/v1/apps/{app}")).await?;
+    Ok(())
 }
 
 fn list_of<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {

@@ -59,7 +59,7 @@ fn completions_are_understood_by_their_shells() {
     let directory = wharf_test_support::temp_dir();
     for (shell, check) in [("bash", "-n"), ("zsh", "-n"), ("fish", "--no-execute")] {
         let script = checked(wharf().args(["completions", shell]));
-        assert!(script.contains("deploy") && script.contains("--output"), "{shell}: {script}");
+        assert!(script.contains("deploy") && script.contains("output"), "{shell}: {script}");
         let file = directory.path().join(shell);
         std::fs::write(&file, script).unwrap();
         if wharf_test_support::find_command(shell).is_some() {

@@ -4,12 +4,16 @@ use serde_json::Value;
 use wharf_base::{Clock, SystemClock, UnixMillis};
 use wharf_http::Client;
 
+use super::super::apps;
 use crate::output::{Output, Table, ago};
 
 /// All of them, or those of `app`.
 pub(super) async fn run(client: &Client, app: Option<String>, output: Output) -> anyhow::Result<()> {
-    let query = app.map_or_else(String::new, |app| format!("?app={app}"));
+    let query = app.as_ref().map_or_else(String::new, |app| format!("?app={app}"));
     let answer: Value = client.get(&format!("/api/v1/deploys{query}")).await?;
+    if let (Some(app), Some([])) = (&app, answer["deploys"].as_array().map(Vec::as_slice)) {
+        apps::must_exist(client, app).await?;
+    }
     output.result(&answer, || table(&answer))
 }
 
