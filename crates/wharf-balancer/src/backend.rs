@@ -142,7 +142,7 @@ impl Backend {
         if failures >= CONNECT_FAILURES_MAX && !self.is_ejected.swap(true, Ordering::SeqCst) {
             self.counts.ejections.fetch_add(1, Ordering::Relaxed);
             self.downs.fetch_add(1, Ordering::SeqCst);
-            tracing::warn!(target = %self.id, address = %self.address, failures, "target refuses connections and is out");
+            tracing::warn!(target = %self.id, address = %self.address, failures, "target cannot be connected to and is out");
         }
     }
 

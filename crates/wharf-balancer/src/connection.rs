@@ -13,8 +13,8 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::access_log::Line;
 use crate::failure::{TERM_HEAD_BAD, TERM_HEAD_TIMEOUT};
+use crate::log_line::Line;
 use crate::record::{Phase, Record, Verdict};
 use crate::worker::Worker;
 use crate::{proxy, tunnel};

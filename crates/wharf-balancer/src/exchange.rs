@@ -10,12 +10,12 @@ use std::time::Instant;
 use http::header::{self, HeaderValue};
 use http::{Method, Request, StatusCode, Uri, Version};
 
-use crate::access_log::Line;
 use crate::failure::{
     TERM_CLIENT_DATA, TERM_CLIENT_HEAD, TERM_CLIENT_TIMEOUT, TERM_FINE, TERM_KILLED, TERM_SERVER_TIMEOUT,
     Term,
 };
 use crate::headers;
+use crate::log_line::Line;
 use crate::record::{BodyFault, Phase, Record, Verdict};
 use crate::release::Outcome;
 use crate::table::Route;

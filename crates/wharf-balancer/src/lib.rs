@@ -2,7 +2,7 @@
 //!
 //! A request's way: `worker` accepts → `connection` runs hyper's server over it, with `framing` as a second opinion →
 //! `proxy` checks and rewrites it (`headers`), claims a target by the table (`shared`, `table`, `pick`), takes a
-//! connection (`pool`) and sends → `body` streams both ways → `exchange` logs (`access_log`) and counts (`release`).
+//! connection (`pool`) and sends → `body` streams both ways → `exchange` logs (`log_line`, `access_log`) and counts (`release`).
 //! Beside it: `health` checks targets in a thread of its own, `observe` publishes what was counted, `last_table` keeps
 //! the table for a start without the control plane.
 //!
@@ -22,12 +22,14 @@ mod headers;
 mod health;
 mod last_table;
 mod listen;
+mod log_line;
 mod network;
 mod observe;
 mod pick;
 mod pool;
 mod proxy;
 mod record;
+mod registry;
 mod release;
 mod routes;
 mod shared;

@@ -19,11 +19,9 @@ use wharf_model::{HealthCheck, Table, TargetState};
 use crate::Error;
 use crate::backend::Backend;
 use crate::pick::pick;
+use crate::registry::Registry;
 use crate::release::Release;
 use crate::table::{Compiled, Route, check_host, check_path};
-
-/// LIMIT: releases that are in no route and still reported; the oldest is forgotten first.
-const RELEASES_IDLE_MAX: usize = 64;
 
 /// See the module.
 pub(crate) struct Shared {
@@ -52,16 +50,6 @@ pub(crate) struct Counts {
     pub(crate) log_lines: AtomicU64,
     pub(crate) log_lines_dropped: AtomicU64,
     pub(crate) tables_refused: AtomicU64,
-}
-
-/// What outlives a table.
-#[derive(Default)]
-struct Registry {
-    backends: HashMap<(String, SocketAddr), Arc<Backend>>,
-    /// In the order of their first table.
-    releases: Vec<Arc<Release>>,
-    next_uid: u64,
-    newest: Table,
 }
 
 impl Shared {
@@ -220,51 +208,6 @@ impl Shared {
                 return Ok(claim);
             }
         }
-    }
-}
-
-impl Registry {
-    fn backend(
-        &mut self,
-        target: &wharf_model::Target,
-        keep: &mut HashMap<(String, SocketAddr), Arc<Backend>>,
-    ) -> Arc<Backend> {
-        let key = (target.id.clone(), target.address);
-        if let Some(backend) = keep.get(&key) {
-            return Arc::clone(backend);
-        }
-        let backend = self.backends.get(&key).cloned().unwrap_or_else(|| {
-            self.next_uid += 1;
-            Arc::new(Backend::new(self.next_uid, target))
-        });
-        keep.insert(key, Arc::clone(&backend));
-        backend
-    }
-
-    fn release(&mut self, route: &wharf_model::Route, workers: usize) -> Arc<Release> {
-        let is_same = |known: &&Arc<Release>| {
-            known.app == route.app && known.service == route.service && known.release == route.release
-        };
-        if let Some(known) = self.releases.iter().find(is_same) {
-            return Arc::clone(known);
-        }
-        let release = Arc::new(Release::new(&route.app, &route.service, route.release, workers));
-        self.releases.push(Arc::clone(&release));
-        release
-    }
-
-    fn forget_idle_releases(&mut self, table: &Compiled) {
-        let is_idle = |release: &Arc<Release>| {
-            !table.routes.iter().any(|route| Arc::ptr_eq(&route.release, release))
-                && release.totals().in_flight == 0
-        };
-        let idle = self.releases.iter().filter(|release| is_idle(release)).count();
-        let mut excess = idle.saturating_sub(RELEASES_IDLE_MAX);
-        self.releases.retain(|release| {
-            let forget = excess > 0 && is_idle(release);
-            excess -= usize::from(forget);
-            !forget
-        });
     }
 }
 

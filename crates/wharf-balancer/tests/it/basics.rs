@@ -275,3 +275,54 @@ async fn the_api_shows_routes_and_traffic() {
     assert_eq!(traffic["balancers"][0]["name"], "local");
     assert_eq!(traffic["balancers"][0]["traffic"][0]["requests"], 1);
 }
+
+#[tokio::test]
+async fn tables_are_followed_and_the_last_one_stays_when_the_control_plane_goes() {
+    use std::sync::Arc;
+    let (a, b) = (App::start("a").await, App::start("b").await);
+    let (tables, follow) = tokio::sync::watch::channel(Arc::default());
+    let config = wharf_balancer::Config { http: vec![([127, 0, 0, 1], 0).into()], ..Default::default() };
+    let clock = Arc::new(wharf_base::SystemClock);
+    let deps = wharf_balancer::Deps { clock, name: "edge-1".into(), dir: None, tables: Some(follow) };
+    let config = wharf_balancer::Config { access_log: "off".into(), ..config };
+    let tasks = wharf_base::Tasks::new();
+    let handle = wharf_balancer::start(config, deps, &tasks).await.unwrap();
+    let mut client = Client::connect(handle.addresses()[0]).await;
+    assert_eq!(client.get("/").await.status, 404);
+    let mut observed = handle.observed();
+    for (version, app) in [(1, &a), (2, &b)] {
+        tables.send_replace(Arc::new(table(version, 1, &[app.address])));
+        observed
+            .wait_for(|pools| pools.balancers.iter().any(|view| view.table_version == version))
+            .await
+            .unwrap();
+        assert_eq!(client.get("/").await.text(), if version == 1 { "a" } else { "b" });
+    }
+    let mut bad = table(3, 1, &[a.address]);
+    bad.routes[0].targets[0].address.set_port(0);
+    tables.send_replace(Arc::new(bad));
+    drop(tables);
+    assert_eq!(client.get("/").await.text(), "b");
+    handle.flush().await;
+    drop(client);
+    assert!(tasks.stop(crate::setup::DEADLINE).await.aborted.is_empty());
+}
+
+#[tokio::test]
+async fn traffic_is_streamed_as_events() {
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+    let balancer = Balancer::start().await;
+    let app = App::start("a").await;
+    balancer.apply(table(1, 1, &[app.address]));
+    Client::connect(balancer.address()).await.get("/").await;
+    balancer.observed("the request", |pools| traffic(pools, 1).requests == 1).await;
+    let request = http::Request::get("/traffic/stream").body(axum::body::Body::empty()).unwrap();
+    let response = wharf_balancer::routes(balancer.handle.clone()).oneshot(request).await.unwrap();
+    let mut body = response.into_body();
+    let event = body.frame().await.unwrap().unwrap().into_data().unwrap();
+    let text = String::from_utf8(event.to_vec()).unwrap();
+    assert!(text.contains("event: traffic\n") && text.contains("\"requests\":1"), "{text}");
+    balancer.stop().await;
+    while body.frame().await.is_some() {}
+}
