@@ -8,7 +8,8 @@ mod server_args;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use client_args::{
-    AppArgs, BenchArgs, DeployAction, DeployArgs, DeployCommand, EventsArgs, LoginArgs, RegistryCommand, RollbackArgs, ScaleArgs,
+    AppArgs, BenchArgs, DeployAction, DeployArgs, DeployCommand, EventsArgs, LoginArgs, RegistryCommand,
+    RollbackArgs, ScaleArgs,
 };
 pub(crate) use fleet_args::{AgentArgs, HostCommand, JoinArgs, JoinRole};
 pub(crate) use lab_args::{DemoArgs, LabCommand, LabInitArgs};
@@ -81,7 +82,10 @@ pub(crate) enum Command {
     )]
     Join(JoinArgs),
     /// Hosts: list, join tokens, drain, remove
-    #[command(subcommand, after_help = "Examples:\n  wharf host ls\n  wharf host token\n  wharf host drain web1")]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  wharf host ls\n  wharf host token\n  wharf host drain web1"
+    )]
     Host(HostCommand),
     /// Build, push and deploy the application of DIR/compose.yaml
     #[command(after_help = "Examples:\n  wharf deploy\n  wharf deploy examples/shop --message 'new prices'")]

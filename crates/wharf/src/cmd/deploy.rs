@@ -25,7 +25,9 @@ pub(super) async fn run(global: &Global, command: DeployCommand, output: Output)
         Some(DeployAction::Abort { deploy }) => {
             let path = format!("/api/v1/deploys/{deploy}/abort");
             let _: Value = client.post(&path, &json!({})).await?;
-            return output.result(&json!({ "aborting": deploy }), || format!("deploy {deploy} is ending; what served before stays"));
+            return output.result(&json!({ "aborting": deploy }), || {
+                format!("deploy {deploy} is ending; what served before stays")
+            });
         }
     };
     let (app, request) = resolve(&client, &arguments, output).await?;

@@ -9,7 +9,8 @@ use crate::program;
 use crate::server::Server;
 
 /// SIGKILL, because process 1 of a container takes no signal that it has no handler for.
-const DOCKERFILE: &str = "FROM scratch\nCOPY program /program\nSTOPSIGNAL SIGKILL\nENTRYPOINT [\"/program\"]\n";
+const DOCKERFILE: &str =
+    "FROM scratch\nCOPY program /program\nSTOPSIGNAL SIGKILL\nENTRYPOINT [\"/program\"]\n";
 
 /// One application. Its server removes what is left of it.
 pub(crate) struct App {

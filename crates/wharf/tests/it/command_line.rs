@@ -36,7 +36,8 @@ fn wrong_usage_ends_with_2_and_says_what_is_right() {
 fn a_message_has_at_most_one_hint() {
     let directory = temp_dir();
     for args in [&["releases"][..], &["deploy"], &["rm"], &["ps"]] {
-        let ran = run(wharf().args(args).args(["--server", "http://127.0.0.1:1"]).current_dir(directory.path()));
+        let ran =
+            run(wharf().args(args).args(["--server", "http://127.0.0.1:1"]).current_dir(directory.path()));
         assert_eq!(ran.stderr.matches("hint:").count(), 1, "{args:?}: {}", ran.stderr);
     }
 }
@@ -44,7 +45,9 @@ fn a_message_has_at_most_one_hint() {
 #[test]
 fn without_a_server_the_message_says_how_to_start_one() {
     let server = format!("http://127.0.0.1:{}", free_port());
-    for command in [&["ps"][..], &["apps"], &["host", "ls"], &["events"], &["registry", "ls"], &["rm", "shop"]] {
+    for command in
+        [&["ps"][..], &["apps"], &["host", "ls"], &["events"], &["registry", "ls"], &["rm", "shop"]]
+    {
         run(wharf().args(command).args(["--server", &server]))
             .expect(1)
             .says("Connection refused")
@@ -70,7 +73,8 @@ fn login_remembers_server_and_token_and_logout_forgets_them() {
     let server = Server::start_with(&["docker.is_host=false"]);
     let home = temp_dir();
     let url = format!("http://127.0.0.1:{}", server.api);
-    let command = |args: &[&str]| run(wharf().args(args).env("XDG_CONFIG_HOME", home.path()).current_dir(home.path()));
+    let command =
+        |args: &[&str]| run(wharf().args(args).env("XDG_CONFIG_HOME", home.path()).current_dir(home.path()));
     command(&["login", &url, "--token", "wharf_wrong"]).expect(1).says("not valid");
     command(&["login", &url, "--token", &server.token()]).expect(0).says("admin");
     let file = home.path().join("wharf/login.json");

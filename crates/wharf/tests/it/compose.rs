@@ -43,16 +43,17 @@ fn the_settings_of_a_service_are_those_of_its_container() {
         assert_eq!(config[key], expected, "{key}");
     }
     let environment: Vec<&str> = config["Env"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
-    for expected in
-        ["TEXT=from .env", "EMPTY=", "FROM_SHELL=yes", "FROM_FILE=a b", "FLAVOUR=mint"]
-    {
+    for expected in ["TEXT=from .env", "EMPTY=", "FROM_SHELL=yes", "FROM_FILE=a b", "FLAVOUR=mint"] {
         assert!(environment.contains(&expected), "no {expected} in {environment:?}");
     }
     let labels = &config["Labels"];
     assert_eq!(labels["com.example.team"], "till");
-    for (label, expected) in
-        [("wharf.app", app.name.as_str()), ("wharf.service", "web"), ("wharf.release", "1"), ("wharf.slot", "1")]
-    {
+    for (label, expected) in [
+        ("wharf.app", app.name.as_str()),
+        ("wharf.service", "web"),
+        ("wharf.release", "1"),
+        ("wharf.slot", "1"),
+    ] {
         assert_eq!(labels[label], expected, "{label}");
     }
     assert_eq!(config["Healthcheck"]["Test"], serde_json::json!(["CMD", "/program", "check"]));
@@ -141,7 +142,8 @@ fn several_files_and_another_name_are_read_as_compose_reads_them() {
         "services: {{ web: {{ environment: {{ TEXT: over }}, x-wharf: {{ route: {{ host: {renamed}.test, port: 8000 }} }} }} }}\n"
     );
     std::fs::write(app.path().join("over.yaml"), more).unwrap();
-    let files = [app.path().join("compose.yaml"), app.path().join("over.yaml")].map(|path| path.display().to_string());
+    let files = [app.path().join("compose.yaml"), app.path().join("over.yaml")]
+        .map(|path| path.display().to_string());
     server.ok(&["deploy", "--file", &files[0], "--file", &files[1], "--app", &renamed]);
     assert_eq!(web::body(server.balancer, &format!("{renamed}.test"), "/"), "over");
     assert!(server.ok(&["apps"]).contains(&renamed));

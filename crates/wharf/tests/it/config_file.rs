@@ -12,7 +12,10 @@ use crate::support::{checked, run};
 fn mistakes_are_named_with_line_and_suggestion_and_end_with_2() {
     let directory = temp_dir();
     for (text, expected) in [
-        ("api:\n  lisen: 127.0.0.1:1\n", "wharf.yaml:2:3: unknown key `api.lisen`\n  hint: did you mean `listen`?"),
+        (
+            "api:\n  lisen: 127.0.0.1:1\n",
+            "wharf.yaml:2:3: unknown key `api.lisen`\n  hint: did you mean `listen`?",
+        ),
         ("balancr: {}\n", "wharf.yaml:1:1: unknown key `balancr`\n  hint: did you mean `balancer`?"),
         ("docker:\n  is_host: maybe\n", "`docker.is_host`"),
         ("api: [\n", "wharf.yaml:2"),
@@ -42,7 +45,9 @@ fn mistakes_of_set_are_named_as_such() {
 
 #[test]
 fn a_file_that_was_named_must_be_there() {
-    run(wharf().args(["up", "--config", "/nonexistent/w.yaml"])).expect(1).says("cannot read /nonexistent/w.yaml");
+    run(wharf().args(["up", "--config", "/nonexistent/w.yaml"]))
+        .expect(1)
+        .says("cannot read /nonexistent/w.yaml");
 }
 
 #[test]
@@ -63,7 +68,9 @@ fn compare(root: &Value, schema: &Value, config: &Value, place: &str, count: &mu
         Some(reference) => root.pointer(reference.trim_start_matches('#')).unwrap(),
         None => schema,
     };
-    let (Some(properties), Some(values)) = (schema["properties"].as_object(), config.as_object()) else { return };
+    let (Some(properties), Some(values)) = (schema["properties"].as_object(), config.as_object()) else {
+        return;
+    };
     assert_eq!(schema["additionalProperties"], false, "{place} takes unknown keys");
     let known: BTreeSet<&String> = properties.keys().collect();
     let used: BTreeSet<&String> = values.keys().collect();
@@ -82,9 +89,12 @@ fn compare(root: &Value, schema: &Value, config: &Value, place: &str, count: &mu
 #[test]
 fn what_config_check_prints_is_a_configuration_again() {
     let directory = temp_dir();
-    let first = checked(wharf().args(["config", "check", "--set", "api.insecure=true"]).current_dir(directory.path()));
+    let first = checked(
+        wharf().args(["config", "check", "--set", "api.insecure=true"]).current_dir(directory.path()),
+    );
     std::fs::write(directory.path().join("printed.yaml"), &first).unwrap();
-    let again = checked(wharf().args(["config", "check", "--config", "printed.yaml"]).current_dir(directory.path()));
+    let again =
+        checked(wharf().args(["config", "check", "--config", "printed.yaml"]).current_dir(directory.path()));
     assert_eq!(first, again);
 }
 
@@ -107,7 +117,8 @@ fn a_second_server_on_the_same_directory_names_the_first_ones_pid() {
     let data = first.data();
     // The last --data wins over the one that `up_command` gave.
     let args: Vec<_> = second.get_args().map(std::ffi::OsStr::to_owned).collect();
-    let args = args.iter().map(|arg| if arg.to_string_lossy().ends_with("/data") { data.as_os_str() } else { arg });
+    let args =
+        args.iter().map(|arg| if arg.to_string_lossy().ends_with("/data") { data.as_os_str() } else { arg });
     let ran = run(wharf().args(args)).expect(1).says(&pid.to_string());
     assert!(ran.stderr.contains(&data.display().to_string()), "{}", ran.stderr);
     second.env_clear();
@@ -126,7 +137,10 @@ fn the_token_and_the_key_of_the_ca_are_for_the_owner_only() {
     let server = Server::start_with(&["docker.is_host=false"]);
     let mode = |name: &str| {
         let path = server.data().join(name);
-        std::fs::metadata(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).permissions().mode()
+        std::fs::metadata(&path)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+            .permissions()
+            .mode()
             & 0o777
     };
     assert_eq!(mode("token"), 0o600);

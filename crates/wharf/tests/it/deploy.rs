@@ -91,7 +91,8 @@ fn a_broken_release_is_refused_with_its_log_and_the_old_one_keeps_serving() {
     server.run(&["deploy", &app.dir()]).expect(1).says("503").says("| serving");
     assert_eq!(containers(&app.name), before);
     let shown = server.json(&["deploy", "ls", &app.name]);
-    let states: Vec<&str> = shown["deploys"].as_array().unwrap().iter().filter_map(|deploy| deploy["state"].as_str()).collect();
+    let states: Vec<&str> =
+        shown["deploys"].as_array().unwrap().iter().filter_map(|deploy| deploy["state"].as_str()).collect();
     assert_eq!(states, ["failed", "failed", "succeeded"]);
 
     assert_eq!(load.end_without_failure().texts.keys().collect::<Vec<_>>(), ["good"]);
@@ -146,11 +147,7 @@ fn a_deploy_that_runs_is_named_to_the_next_one_and_can_be_aborted() {
     let answer = server.json(&["deploy", &app.dir(), "--detach"]);
     let id = answer["deploy"].to_string();
     events.wait_for_line(&format!("deploy {id}: healthy …"), wharf_test_support::DEADLINE);
-    server
-        .run(&["deploy", &app.dir()])
-        .expect(1)
-        .says("is busy")
-        .says(&format!("wharf deploy abort {id}"));
+    server.run(&["deploy", &app.dir()]).expect(1).says("is busy").says(&format!("wharf deploy abort {id}"));
     server.ok(&["deploy", "abort", &id]);
     events.wait_for_line(&format!("deploy {id} failed"), wharf_test_support::DEADLINE);
     assert_eq!(web::body(server.balancer, &app.host(), "/"), "old");
@@ -193,7 +190,8 @@ fn a_container_that_is_not_ours_is_never_touched() {
     let image = inspect(&mine)["Image"].as_str().unwrap().to_owned();
     // It looks like one of ours and has the name that the next release wants, but nobody of ours made it.
     let taken = inspect(&mine)["Name"].as_str().unwrap().trim_start_matches('/').replace("-r1-", "-r2-");
-    let foreign = docker(&["run", "-d", "--name", &taken, "--label", &format!("wharf.app={}", app.name), &image]);
+    let foreign =
+        docker(&["run", "-d", "--name", &taken, "--label", &format!("wharf.app={}", app.name), &image]);
     app.text("next");
     server.run(&["deploy", &app.dir()]).expect(1).says(&taken);
     assert_eq!(web::body(server.balancer, &app.host(), "/"), "ours");

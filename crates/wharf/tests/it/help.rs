@@ -12,7 +12,9 @@ fn subcommands(help: &str) -> Vec<String> {
     let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1);
     lines
         .take_while(|line| line.starts_with("  "))
-        .filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next())
+        // A line that goes on with the description of the one before is indented further.
+        .filter(|line| !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
         .filter(|name| *name != "help")
         .map(str::to_owned)
         .collect()
@@ -51,7 +53,10 @@ fn every_command_has_help_with_an_example() {
 fn the_version_is_printed() {
     let version = checked(wharf().arg("--version"));
     assert_eq!(version, format!("wharf {}", env!("CARGO_PKG_VERSION")));
-    assert_eq!(checked(wharf().args(["deploy", "--version"])).split(' ').next_back(), version.split(' ').next_back());
+    assert_eq!(
+        checked(wharf().args(["deploy", "--version"])).split(' ').next_back(),
+        version.split(' ').next_back()
+    );
 }
 
 #[test]

@@ -5,8 +5,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed step of a test ends it")]
 
-mod app;
 mod apart;
+mod app;
 mod command_line;
 mod compose;
 mod config_file;

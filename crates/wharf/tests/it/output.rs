@@ -31,7 +31,11 @@ fn every_listing_is_a_table_for_people_and_one_document_for_programs() {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let document = server.json(&words);
         assert!(document.is_object() || document.is_array(), "{words:?}: {document}");
-        assert!(document.to_string().contains(if words[0] == "host" { "local" } else { &app.name }) || words.len() == 3, "{words:?}: {document}");
+        assert!(
+            document.to_string().contains(if words[0] == "host" { "local" } else { &app.name })
+                || words.len() == 3,
+            "{words:?}: {document}"
+        );
         let text = server.ok(&words);
         assert!(!text.contains('\x1b'), "{words:?} has escape codes in a pipe: {text:?}");
         assert!(text.lines().count() >= 2, "{words:?} shows nothing: {text}");
@@ -82,7 +86,14 @@ fn events_are_followed_as_they_happen_and_each_is_one_line_of_json() {
     // Something that is an event: a session.
     let body = format!("{{\"token\":\"{}\"}}", server.token());
     let url = format!("http://127.0.0.1:{}/api/v1/session", server.api);
-    let ran = run(std::process::Command::new("curl").args(["-sf", "-H", "content-type: application/json", "-d", &body, &url]));
+    let ran = run(std::process::Command::new("curl").args([
+        "-sf",
+        "-H",
+        "content-type: application/json",
+        "-d",
+        &body,
+        &url,
+    ]));
     if ran.status == 0 {
         text.wait_for_line("logged in", DEADLINE);
         json.wait_for_line("logged_in", DEADLINE);

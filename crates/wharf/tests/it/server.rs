@@ -16,7 +16,8 @@ pub(crate) const WHARF: &str = env!("CARGO_BIN_EXE_wharf");
 /// A command of ours that is not disturbed by the environment or files of whoever runs the tests.
 pub(crate) fn wharf() -> Command {
     let mut command = Command::new(WHARF);
-    for name in ["WHARF_SERVER", "WHARF_TOKEN", "WHARF_DATA", "WHARF_CONFIG", "WHARF_LOG", "COMPOSE_PROJECT_NAME"]
+    for name in
+        ["WHARF_SERVER", "WHARF_TOKEN", "WHARF_DATA", "WHARF_CONFIG", "WHARF_LOG", "COMPOSE_PROJECT_NAME"]
     {
         command.env_remove(name);
     }
@@ -61,6 +62,11 @@ impl Server {
             child: None,
             apps: Mutex::default(),
         }
+    }
+
+    /// One more setting, before the server runs.
+    pub(crate) fn set(&mut self, set: &str) {
+        self.sets.push(set.to_owned());
     }
 
     /// Starts the process, on the same directory and ports as before, and waits until it says where it listens.
@@ -126,7 +132,8 @@ impl Server {
     /// Runs it with `--output json`; it must succeed and print one document.
     pub(crate) fn json(&self, args: &[&str]) -> Value {
         let text = self.ok(&[args, &["--output", "json"]].concat());
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{args:?} printed no JSON: {error}\n{text}"))
+        serde_json::from_str(&text)
+            .unwrap_or_else(|error| panic!("{args:?} printed no JSON: {error}\n{text}"))
     }
 
     /// Runs it in the background.

@@ -71,7 +71,7 @@ fn a_strategy_that_the_service_cannot_have_is_refused_with_the_reason() {
         "services:\n  db:\n    build: .\n    volumes: ['rows:/data']\n    x-wharf: { rollout: { strategy: blue-green } }\n\
          volumes: { rows: { } }\n",
     );
-    let ran = server.run(&["deploy", &app.dir()]).says("rows");
+    let ran = server.run(&["deploy", &app.dir()]).says("it writes to a volume").says("hint:");
     assert_ne!(ran.status, 0);
     app.compose("services:\n  db:\n    build: .\n    volumes: ['./rows:/data']\n");
     std::fs::create_dir(app.path().join("rows")).unwrap();

@@ -1,6 +1,6 @@
 //! The smallest HTTP client: one request per connection, so that each sees the present state.
 
-use std::io::{Read as _, Write as _};
+use std::io::{Error, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -30,12 +30,27 @@ fn exchange(address: SocketAddr, host: &str, path: &str) -> std::io::Result<Answ
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")?;
     let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes)?;
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    let odd = || std::io::Error::other(format!("a cut or odd answer: {text:?}"));
-    let (head, body) = text.split_once("\r\n\r\n").ok_or_else(odd)?;
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(odd)?;
-    let length = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length:").map(str::to_owned));
-    let is_whole = length.is_none_or(|length| length.trim() == body.len().to_string());
-    if is_whole { Ok((status, body.to_owned())) } else { Err(odd()) }
+    let mut part = [0; 4096];
+    loop {
+        let text = String::from_utf8_lossy(&bytes);
+        if let Some((head, body)) = text.split_once("\r\n\r\n")
+            && let Some(length) = length(head)
+            && body.len() >= length
+        {
+            let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+            return Ok((
+                status.ok_or_else(|| Error::other(format!("an odd answer: {text}")))?,
+                body.to_owned(),
+            ));
+        }
+        match stream.read(&mut part)? {
+            0 => return Err(Error::other(format!("the answer was cut: {text:?}"))),
+            count => bytes.extend_from_slice(&part[..count]),
+        }
+    }
+}
+
+fn length(head: &str) -> Option<usize> {
+    let mut lines = head.lines().map(str::to_lowercase);
+    lines.find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok())
 }

@@ -34,5 +34,9 @@ fn table(answer: &Value) -> String {
             word("error").lines().next().unwrap_or_default().to_owned(),
         ]);
     }
-    if table.is_empty() { "No deploys yet. `wharf deploy DIR` begins one.".to_owned() } else { table.render() }
+    if table.is_empty() {
+        "No deploys yet. `wharf deploy DIR` begins one.".to_owned()
+    } else {
+        table.render()
+    }
 }
