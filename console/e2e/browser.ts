@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
-import { type Browser, type BrowserContext, type Page, chromium } from "playwright-core";
+import { type Browser, type BrowserContext, type Page, type Response, chromium } from "playwright-core";
 import type { AxeResults } from "axe-core";
 
 export const CHROMIUM = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
@@ -28,8 +28,9 @@ export async function openContext(browser: Browser): Promise<{ context: BrowserC
   const complaints: string[] = [];
   page.on("pageerror", (error) => complaints.push(`error: ${error.message}`));
   page.on("console", (message) => {
-    // 401 before the log-in is how the console finds out that there is no session.
-    if (message.type() === "error" && !message.text().includes("401")) complaints.push(`console: ${message.text()}`);
+    // 401 before the log-in is how the console finds out that there is no session. ERR_NETWORK_CHANGED is Chromium's answer to
+    // a network interface that came or went, as with every container and lab host: the console asks again.
+    if (message.type() === "error" && !/401|ERR_NETWORK_CHANGED/.test(message.text())) complaints.push(`console: ${message.text()}`);
   });
   page.on("response", (response) => {
     if (response.status() >= 500) complaints.push(`${response.status()} ${response.url()}`);
@@ -37,8 +38,21 @@ export async function openContext(browser: Browser): Promise<{ context: BrowserC
   return { context, page, complaints };
 }
 
+/** Goes to a page and waits until the console is there. A changed network (see above) may have cost it its script. */
+export async function visit(page: Page, path: string): Promise<Response | null> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      const response = await page.goto(url(path));
+      await page.locator("#app > *").first().waitFor({ timeout: 10_000 });
+      return response;
+    } catch (error) {
+      if (tries === 3) throw error;
+    }
+  }
+}
+
 export async function logIn(page: Page): Promise<void> {
-  await page.goto(url("/"));
+  await visit(page, "/");
   await page.getByLabel("Token", { exact: true }).fill(token());
   await page.getByRole("button", { name: "Log in" }).click();
   await page.getByRole("navigation", { name: "Places" }).waitFor();

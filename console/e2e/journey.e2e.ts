@@ -3,7 +3,7 @@
 // It needs a server with at least one application that has a healthy container (WHARF_APP names it; else the first one).
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { axe, launch, logIn, openContext, setTheme, shoot, token, url } from "./browser";
+import { axe, launch, logIn, openContext, setTheme, shoot, token, visit } from "./browser";
 
 let browser: Browser;
 let context: BrowserContext;
@@ -34,7 +34,7 @@ async function appName(): Promise<string> {
 }
 
 test("the page has a policy without inline scripts, and a wrong token is refused in words", async () => {
-  const response = await page.goto(url("/"));
+  const response = await visit(page, "/");
   const policy = response?.headers()["content-security-policy"] ?? "";
   expect(policy).toContain("script-src 'self'");
   expect(policy).not.toContain("unsafe");
@@ -60,7 +60,7 @@ test("a token logs in, and the cookie is out of reach of scripts", async () => {
 
 test("a scale from the page is watched to its end, live", async () => {
   const app = await appName();
-  await page.goto(url(`/apps/${app}`));
+  await visit(page, `/apps/${app}`);
   await page.getByRole("heading", { level: 1, name: app }).waitFor();
   await page.getByRole("button", { name: /^Scale / }).first().click();
   const field = page.getByRole("spinbutton", { name: "Replicas" });
@@ -78,7 +78,7 @@ test("a scale from the page is watched to its end, live", async () => {
   const { instances } = await api<{ instances: { app: string; state: { state: string } }[] }>("/instances");
   expect(instances.filter((line) => line.app === app && line.state.state === "healthy").length).toBeGreaterThanOrEqual(wanted);
   // Back to what it was.
-  await page.goto(url(`/apps/${app}`));
+  await visit(page, `/apps/${app}`);
   await page.getByRole("button", { name: /^Scale / }).first().click();
   await page.getByRole("spinbutton", { name: "Replicas" }).fill(String(before));
   await page.getByRole("button", { name: new RegExp(`^Run ${before} of`) }).click();
@@ -103,10 +103,10 @@ test("every place is without findings of axe in both themes", async () => {
   ];
   const found: string[] = [];
   for (const theme of ["light", "dark"] as const) {
-    await page.goto(url("/"));
+    await visit(page, "/");
     await setTheme(page, theme);
     for (const [name, path] of places) {
-      await page.goto(url(path));
+      await visit(page, path);
       await page.locator("main h1").first().waitFor({ state: "attached" });
       await expect.poll(() => page.locator(".skeleton").count(), { timeout: 10_000 }).toBe(0);
       expect(await page.evaluate(() => document.documentElement.dataset["theme"]), "the theme is remembered").toBe(theme);
@@ -118,7 +118,7 @@ test("every place is without findings of axe in both themes", async () => {
 });
 
 test("charts fill while the page is open", async () => {
-  await page.goto(url("/?range=2m"));
+  await visit(page, "/?range=2m");
   await page.locator(".plot canvas").first().waitFor();
   // The legend has a figure once the balancer has reported traffic; without any it says so.
   await page.locator(".legend td, .legend-none").first().waitFor();
@@ -127,7 +127,7 @@ test("charts fill while the page is open", async () => {
 });
 
 test("keys work and the URL holds the view", async () => {
-  await page.goto(url("/"));
+  await visit(page, "/");
   await page.getByRole("navigation", { name: "Places" }).waitFor();
   await page.keyboard.press("?");
   await page.getByRole("heading", { name: "Keys" }).waitFor();

@@ -78,7 +78,9 @@ function Shown({ place, parts }: { place: Place; parts: Record<string, string> }
   const Page = loaded.get(place);
   useEffect(() => {
     if (Page) return;
-    place.load().then(
+    // Once more, for the same reason as in api/client.ts.
+    const again = () => new Promise((resolve) => setTimeout(resolve, 300)).then(place.load);
+    place.load().catch(again).then(
       (module) => {
         loaded.set(place, module.default);
         redraw((count) => count + 1);

@@ -36,7 +36,7 @@ export async function call<T>(method: Method, path: string, body?: unknown, sign
   }
   let response: Response;
   try {
-    response = await fetch(`/api/v1${path}`, init);
+    response = await send(`/api/v1${path}`, init, method === "GET");
   } catch (error) {
     if (signal?.aborted) throw error;
     throw new ApiFailure("unavailable", "the server does not answer", "is `wharf up` still running?", tried);
@@ -47,6 +47,20 @@ export async function call<T>(method: Method, path: string, body?: unknown, sign
   const failure = toFailure(response.status, text, tried);
   if (failure.code === "unauthenticated" && path !== "/session") onUnauthenticated();
   throw failure;
+}
+
+const RETRY_AFTER_MS = 300;
+
+/** A browser gives up on what is in flight when an interface of its machine comes or goes, as happens with each container that
+ *  starts there. What only reads is asked once more. */
+async function send(url: string, init: RequestInit, mayRepeat: boolean): Promise<Response> {
+  try {
+    return await fetch(url, init);
+  } catch (error) {
+    if (!mayRepeat || init.signal?.aborted) throw error;
+    await new Promise((resolve) => setTimeout(resolve, RETRY_AFTER_MS));
+    return fetch(url, init);
+  }
 }
 
 /** Reads an error answer; one that is not ours (a proxy's page) is told by its status. */

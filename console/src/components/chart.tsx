@@ -10,6 +10,9 @@ import { summary } from "./summary";
 type PlotModule = typeof import("./plot");
 let loading: Promise<PlotModule> | undefined;
 
+/** Once more when it fails, for the same reason as in api/client.ts. */
+const load = (): Promise<PlotModule> => import("./plot").catch(() => new Promise((resolve) => setTimeout(resolve, 300)).then(() => import("./plot")));
+
 interface Props {
   title: string;
   /** In words, beside the title. */
@@ -37,10 +40,16 @@ export function Chart({ title, unit, format, times, lines, marks, height = 180 }
 
   useEffect(() => {
     let isGone = false;
-    loading ??= import("./plot");
-    loading.then((loaded) => {
-      if (!isGone) setModule(loaded);
-    });
+    loading ??= load();
+    loading.then(
+      (loaded) => {
+        if (!isGone) setModule(loaded);
+      },
+      // The legend has the figures; the next chart tries again.
+      () => {
+        loading = undefined;
+      },
+    );
     return () => {
       isGone = true;
     };
