@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use wharf_base::UnixMillis;
 use wharf_model::ports::PortError;
 use wharf_model::{Event, Name};
 
@@ -155,7 +156,7 @@ pub(crate) async fn conclude(engine: &Engine, run: &Run, result: Result<(), Halt
     };
     let end = EndView { state, release: run.release(), error, log_tail, millis };
     let is_removed = run.what == What::Remove && state == DeployState::Succeeded;
-    store_end(engine, run, &end, is_removed).await;
+    store_end(engine, run, &end, ended, is_removed).await;
     engine.remove_run(run.id);
     let (deploy, app, release) = (run.id, run.app.clone(), end.release);
     engine.emit(match &end.error {
@@ -168,9 +169,9 @@ pub(crate) async fn conclude(engine: &Engine, run: &Run, result: Result<(), Halt
     run.journal.end(end);
 }
 
-async fn store_end(engine: &Engine, run: &Run, end: &EndView, is_removed: bool) {
+async fn store_end(engine: &Engine, run: &Run, end: &EndView, ended: UnixMillis, is_removed: bool) {
     let config = &engine.config;
-    if let Err(error) = engine.store.end(run.id, &run.app, end, engine.clock.now(), is_removed).await {
+    if let Err(error) = engine.store.end(run.id, &run.app, end, ended, is_removed).await {
         tracing::error!(%error, deploy = run.id, "the end of a deploy could not be stored; a restart settles it");
         return;
     }

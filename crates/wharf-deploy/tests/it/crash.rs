@@ -140,12 +140,15 @@ async fn a_restart_in_a_build_ends_the_deploy_and_a_busy_application_stays_busy_
     let started = second.handle.deploy(&name("shop"), next.clone(), "ann").await.unwrap();
     second.step_of(started.deploy, "healthy").await;
     second.kill().await;
-    world.freeze("a", true);
+    // The third server dies while it undoes; until somebody has settled it, the application is busy.
+    world.cut_at(Some(Cut::BeforeCommit(1)));
     let third = server(&world, data.path()).await;
+    world.is_cut.subscribe().wait_for(|is_cut| *is_cut).await.unwrap();
     let error = third.handle.deploy(&name("shop"), next, "bob").await.unwrap_err();
     assert!(error.to_string().contains("by ann"), "{error}");
-    world.freeze("a", false);
-    assert_eq!(third.end_of(started.deploy).await.state, DeployState::Failed);
+    third.kill().await;
+    let fourth = server(&world, data.path()).await;
+    assert_eq!(fourth.end_of(started.deploy).await.state, DeployState::Failed);
     assert_eq!(world.desired().0, ["web-r1-1@a"]);
 }
 

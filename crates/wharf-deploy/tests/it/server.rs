@@ -21,7 +21,14 @@ pub(crate) struct Server {
 }
 
 /// Starts a server on the state in `data`.
+///
+/// It looks at draining hosts only when agents report: a timer that fires all the time would let the paused clock run
+/// away whenever the database is waited for.
 pub(crate) async fn server(world: &Arc<World>, data: &Path) -> Server {
+    server_with(world, data, Config { move_check: Duration::from_secs(86_400), ..Config::default() }).await
+}
+
+pub(crate) async fn server_with(world: &Arc<World>, data: &Path, config: Config) -> Server {
     let tasks = Tasks::new();
     let deps = Deps {
         hosts: world.clone(),
@@ -33,7 +40,7 @@ pub(crate) async fn server(world: &Arc<World>, data: &Path) -> Server {
         data: data.join("deploy"),
         registry: "reg:5000".to_owned(),
     };
-    let handle = wharf_deploy::start(Config::default(), deps, &tasks).await.unwrap();
+    let handle = wharf_deploy::start(config, deps, &tasks).await.unwrap();
     Server { handle, tasks }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use wharf_base::Tasks;
+use wharf_deploy::Config;
 use wharf_deploy::api::{DeployState, StreamItem};
 use wharf_model::{Event, Liveness};
 
@@ -176,17 +177,13 @@ async fn a_scale_holds_until_the_file_states_another_number() {
 
 #[tokio::test(start_paused = true)]
 async fn a_draining_host_is_emptied_but_for_data() {
-    let (world, server, _data, _agents) = start(&["a", "b"]).await;
+    let (world, data, agents) = (World::new(&["a", "b"]), tempfile::tempdir().unwrap(), Tasks::new());
+    world.run(&agents);
+    let server = server_with(&world, data.path(), Config::default()).await;
     assert_ok(&server.deploy(json!({ "db": db("d"), "web": web("v1", 2) })).await);
     assert_eq!(world.desired().0, ["db-r1-1@a", "web-r1-1@b", "web-r1-2@a"]);
     world.set_draining("a");
-    let moved = loop {
-        let deploys = server.handle.deploys(None, 10).await.unwrap();
-        if deploys.len() == 2 {
-            break deploys[0].id;
-        }
-        tokio::task::yield_now().await;
-    };
+    let moved = world.begun("move").await;
     let view = server.end_of(moved).await;
     assert_ok(&view);
     assert_eq!(view.by, "wharf");

@@ -46,6 +46,7 @@ pub(crate) struct World {
     observed: watch::Sender<Arc<Observed>>,
     pools: watch::Sender<Arc<PoolsObserved>>,
     work: tokio::sync::Notify,
+    told: watch::Sender<()>,
     /// True once the power is cut.
     pub(crate) is_cut: watch::Sender<bool>,
 }
@@ -119,6 +120,7 @@ impl World {
             observed: watch::Sender::default(),
             pools: watch::Sender::new(Arc::new(PoolsObserved { balancers: vec![balancer] })),
             work: tokio::sync::Notify::new(),
+            told: watch::Sender::new(()),
             is_cut: watch::Sender::new(false),
         })
     }
@@ -138,12 +140,8 @@ impl World {
         self.with(|state| state.hosts.get_mut(&name(host)).unwrap().liveness = liveness);
     }
 
-    /// Drains a host; its agent reports something soon after, as agents do.
     pub(crate) fn set_draining(&self, host: &str) {
-        self.with(|state| {
-            state.hosts.get_mut(&name(host)).unwrap().draining = true;
-            state.reports.get_mut(&name(host)).unwrap().pulled_bytes += 1;
-        });
+        self.with(|state| state.hosts.get_mut(&name(host)).unwrap().draining = true);
     }
 
     pub(crate) fn freeze(&self, host: &str, is_frozen: bool) {
@@ -198,6 +196,21 @@ impl World {
         let instances = apps.clone().flat_map(|app| &app.instances);
         let show = |one: &Instance| format!("{}-r{}-{}@{}", one.service, one.release, one.slot, one.host);
         (instances.map(show).collect(), apps.flat_map(|app| &app.routes).map(|route| route.release).collect())
+    }
+
+    /// Waits until a deploy of this kind begins.
+    pub(crate) async fn begun(&self, kind: &str) -> u64 {
+        let mut told = self.told.subscribe();
+        loop {
+            let begun = self.events().into_iter().find_map(|event| match event {
+                Event::DeployStarted { deploy, what, .. } if what == kind => Some(deploy),
+                _ => None,
+            });
+            match begun {
+                Some(deploy) => return deploy,
+                None => told.changed().await.unwrap(),
+            }
+        }
     }
 
     /// Waits until the agents have heard of a generation that was made for this reason.
@@ -469,5 +482,6 @@ impl ImageBuilder for World {
 impl EventSink for World {
     fn emit(&self, event: Event) {
         self.with(|state| state.events.push(event));
+        self.told.send_replace(());
     }
 }
