@@ -10,10 +10,10 @@
 //! | `GET /agent/v1/tables` | | a line of [`wharf_model::Table`] at once and after every change, without end |
 //! | `POST /agent/v1/balancer` | [`wharf_model::BalancerView`] | 204 |
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use wharf_model::{AppDesired, Name};
+use wharf_model::{AppDesired, Instance, MountSource, Name};
 
 /// Version of the stored and sent forms below.
 pub(crate) const VERSION: u32 = 1;
@@ -34,7 +34,7 @@ pub struct HostDesired {
     pub version: u32,
     /// Generation from which it was taken.
     pub generation: u64,
-    /// Hash of `apps`; see [`HostDesired::of`].
+    /// BLAKE3 of the JSON of `apps`.
     pub hash: String,
     /// Applications that have an instance here, with only what concerns this host; no routes.
     pub apps: BTreeMap<Name, AppDesired>,
@@ -93,47 +93,37 @@ impl std::fmt::Debug for RegistryAccount {
 }
 
 impl HostDesired {
-    /// Takes `host`'s part out of a generation's applications.
+    /// Puts a host's part together from its instances, by application.
     ///
     /// Networks, volumes and files are kept only where an instance on this host uses them, so that a change elsewhere
     /// leaves the hash alone.
-    pub fn of(host: &Name, generation: u64, apps: &BTreeMap<Name, AppDesired>) -> HostDesired {
+    pub(crate) fn of<'a>(
+        generation: u64,
+        apps: impl Iterator<Item = (&'a Name, &'a AppDesired, Vec<&'a Instance>)>,
+    ) -> HostDesired {
         let mut part = BTreeMap::new();
-        for (app_name, app) in apps {
-            let instances: Vec<_> =
-                app.instances.iter().filter(|instance| instance.host == *host).cloned().collect();
-            if instances.is_empty() {
-                continue;
+        for (name, app, instances) in apps {
+            let mut networks: BTreeSet<&str> = BTreeSet::new();
+            let (mut volumes, mut files) = (networks.clone(), networks.clone());
+            for spec in instances.iter().map(|one| &one.spec) {
+                networks.extend(spec.networks.iter().map(|one| one.network.as_str()));
+                for mount in &spec.mounts {
+                    match &mount.source {
+                        MountSource::Volume(name) => drop(volumes.insert(name)),
+                        MountSource::Files(digest) => drop(files.insert(digest)),
+                        MountSource::Anonymous | MountSource::HostPath(_) | MountSource::Tmpfs => {}
+                    }
+                }
             }
-            let uses_network = |name: &str| {
-                instances.iter().any(|one| one.spec.networks.iter().any(|network| network.network == name))
+            let desired = AppDesired {
+                release: app.release,
+                networks: app.networks.iter().filter(|one| networks.contains(&*one.name)).cloned().collect(),
+                volumes: app.volumes.iter().filter(|one| volumes.contains(&*one.name)).cloned().collect(),
+                files: app.files.iter().filter(|one| files.contains(one.digest.as_str())).cloned().collect(),
+                instances: instances.into_iter().cloned().collect(),
+                ..AppDesired::default()
             };
-            let uses_mount = |wanted: &wharf_model::MountSource| {
-                instances.iter().any(|one| one.spec.mounts.iter().any(|mount| mount.source == *wanted))
-            };
-            let volume = |name: &str| wharf_model::MountSource::Volume(name.to_owned());
-            let files = |digest: &str| wharf_model::MountSource::Files(digest.to_owned());
-            part.insert(
-                app_name.clone(),
-                AppDesired {
-                    release: app.release,
-                    networks: app.networks.iter().filter(|one| uses_network(&one.name)).cloned().collect(),
-                    volumes: app
-                        .volumes
-                        .iter()
-                        .filter(|one| uses_mount(&volume(&one.name)))
-                        .cloned()
-                        .collect(),
-                    files: app
-                        .files
-                        .iter()
-                        .filter(|one| uses_mount(&files(one.digest.as_str())))
-                        .cloned()
-                        .collect(),
-                    instances,
-                    ..AppDesired::default()
-                },
-            );
+            part.insert(name.clone(), desired);
         }
         let bytes = serde_json::to_vec(&part).expect("plain records are JSON");
         let hash = blake3::hash(&bytes).to_hex().to_string();
@@ -143,41 +133,5 @@ impl HostDesired {
     /// How many instances it has.
     pub fn instance_count(&self) -> usize {
         self.apps.values().map(|app| app.instances.len()).sum()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::{instance, name};
-    use wharf_model::{NetworkAttachment, NetworkSpec};
-
-    #[test]
-    fn a_part_holds_what_concerns_the_host_and_nothing_else() {
-        let mut here = instance("shop", "web", 1, 1);
-        here.spec.networks = vec![NetworkAttachment { network: "shop_default".to_owned(), aliases: vec![] }];
-        let mut elsewhere = instance("shop", "web", 1, 2);
-        elsewhere.host = name("h2");
-        let network = |name: &str| NetworkSpec { name: name.to_owned(), ..Default::default() };
-        let app = AppDesired {
-            instances: vec![here.clone(), elsewhere],
-            networks: vec![network("shop_default"), network("unused")],
-            ..Default::default()
-        };
-        let mut apps = BTreeMap::from([(name("shop"), app)]);
-        let part = HostDesired::of(&name("h1"), 1, &apps);
-        let shop = &part.apps["shop"];
-        assert_eq!((shop.instances.len(), shop.networks.len(), part.instance_count()), (1, 1, 1));
-        assert_eq!(shop.instances[0], here);
-        assert!(HostDesired::of(&name("h3"), 1, &apps).apps.is_empty());
-
-        apps.get_mut("shop").unwrap().instances.pop();
-        assert_eq!(
-            HostDesired::of(&name("h1"), 2, &apps).hash,
-            part.hash,
-            "a change on another host is none here"
-        );
-        apps.get_mut("shop").unwrap().instances[0].spec.image = "other".to_owned();
-        assert_ne!(HostDesired::of(&name("h1"), 3, &apps).hash, part.hash);
     }
 }

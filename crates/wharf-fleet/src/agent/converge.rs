@@ -39,6 +39,8 @@ const GATHER: Duration = Duration::from_millis(10);
 const RETRY_WAIT_FIRST: Duration = Duration::from_secs(1);
 /// Between tries when the Engine does not answer.
 const ENGINE_WAIT: Duration = Duration::from_secs(1);
+/// Probes have a timeout of their own, of one second unless the user says otherwise.
+const FIRST_REPORT_WAIT: Duration = Duration::from_secs(2);
 /// The list of 1,000 containers takes 80 ms.
 const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -82,6 +84,8 @@ struct Turns {
     problem: Option<String>,
     /// Containers that the machine's power loss ended; `None` before the first look.
     cut_off: Option<BTreeSet<String>>,
+    /// Latest time for the first report.
+    first_report_due: Option<Instant>,
     /// Networks and files may be left over.
     is_untidy: bool,
     starts: Arc<Semaphore>,
@@ -114,6 +118,7 @@ impl Converger {
             failures: BTreeMap::new(),
             problem: None,
             cut_off: None,
+            first_report_due: None,
             is_untidy: true,
             starts: Arc::new(Semaphore::new(self.config.starts_max.max(1))),
             stops: Arc::new(Semaphore::new(self.config.stops_max.max(1))),
@@ -183,6 +188,9 @@ impl Converger {
             (Ok(_), None) => {}
         }
         next = turns.failures.values().map(|failure| failure.retry_at).fold(next, Instant::min);
+        if let Some(until) = self.holds_back(turns) {
+            return next.min(until);
+        }
         let report = self.report(turns, engine.as_ref()).await;
         self.reports.send_if_modified(|current| {
             let is_new = **current != report;
@@ -192,6 +200,18 @@ impl Converger {
             is_new
         });
         next
+    }
+
+    /// Until when the first report waits: an agent that has just started has not found the Engine yet, then it would
+    /// report every probed container as starting, and the balancers would drop what serves well. One try of each probe
+    /// is enough to know.
+    fn holds_back(&self, turns: &mut Turns) -> Option<Instant> {
+        let has_reported = !self.reports.borrow().agent_version.is_empty();
+        if has_reported || self.health.knows_all() {
+            return None;
+        }
+        let until = *turns.first_report_due.get_or_insert_with(|| Instant::now() + FIRST_REPORT_WAIT);
+        (Instant::now() < until).then_some(until)
     }
 
     /// Sets each container's verdict. Returns when time alone will change one.

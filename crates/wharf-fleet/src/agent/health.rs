@@ -145,7 +145,7 @@ impl Health {
             return;
         }
         memory.probe = target.map(|target| {
-            let verdict = Arc::new(Mutex::new(Verdict::Pending));
+            let verdict = Arc::new(Mutex::new(Verdict::Unknown));
             let stop = CancellationToken::new();
             let prober = Prober { target: target.clone(), verdict: Arc::clone(&verdict), stop: stop.clone() };
             let tell = async move |next: Verdict| {
@@ -162,6 +162,13 @@ impl Health {
             });
             prober
         });
+    }
+
+    /// Whether something is known of every container: each probe has tried once.
+    pub(crate) fn knows_all(&self) -> bool {
+        let mut probes = self.containers.values().filter_map(|memory| memory.probe.as_ref());
+        self.has_looked
+            && probes.all(|prober| *prober.verdict.lock().expect("no holder panics") != Verdict::Unknown)
     }
 
     /// The state of a container that exists, and when time alone will change it.
@@ -197,7 +204,9 @@ impl Health {
                 unhealthy(format!("its health check fails{said}"))
             }
             (_, Some(Verdict::Failing(reason))) => unhealthy(reason),
-            (Check::Starting, _) | (_, Some(Verdict::Pending)) => (InstanceState::Starting, None),
+            (Check::Starting, _) | (_, Some(Verdict::Unknown | Verdict::Pending)) => {
+                (InstanceState::Starting, None)
+            }
             (Check::Passing, _) | (_, Some(Verdict::Passing)) => (InstanceState::Healthy, None),
             (Check::None, None) => settled(memory, self.settle),
         }

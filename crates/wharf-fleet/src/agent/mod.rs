@@ -77,7 +77,8 @@ impl AgentDeps {
 }
 
 impl AgentHandle {
-    /// The agent's reports, whether or not the server hears them.
+    /// The agent's reports, whether or not the server hears them. The first one is empty, without even a version of the
+    /// agent: it has not looked yet.
     pub fn reports(&self) -> watch::Receiver<Arc<HostReport>> {
         self.reports.clone()
     }

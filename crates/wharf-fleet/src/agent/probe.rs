@@ -18,6 +18,8 @@ const STATUS_LINE_MAX: usize = 256;
 /// What a probe has found so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
+    /// No try has ended yet.
+    Unknown,
     /// No success yet, and not enough failures.
     Pending,
     Passing,
@@ -39,7 +41,7 @@ pub(crate) async fn run(probe: Probe, address: SocketAddr, mut tell: impl AsyncF
     let timeout = Duration::from_millis(probe.timeout_ms.max(1));
     let mut counter = Counter::new(&probe);
     let mut last_counted = Instant::now();
-    let mut has_passed = false;
+    let (mut has_passed, mut is_first) = (false, true);
     loop {
         let begun = Instant::now();
         let result = match tokio::time::timeout(timeout, check(&probe, address)).await {
@@ -47,14 +49,21 @@ pub(crate) async fn run(probe: Probe, address: SocketAddr, mut tell: impl AsyncF
             Err(_) => Err(format!("no answer within {} ms", timeout.as_millis())),
         };
         let counts = has_passed || result.is_ok() || last_counted.elapsed() >= interval;
+        let mut verdict = None;
         if counts {
             last_counted = Instant::now();
             has_passed |= result.is_ok();
-            if let Some(verdict) = counter.count(result)
-                && !tell(verdict).await
-            {
-                return;
-            }
+            verdict = counter.count(result);
+        }
+        // That one try has ended is news by itself.
+        if is_first && verdict.is_none() {
+            verdict = Some(Verdict::Pending);
+        }
+        is_first = false;
+        if let Some(verdict) = verdict
+            && !tell(verdict).await
+        {
+            return;
         }
         let wait = if has_passed { interval } else { interval.min(EAGER_INTERVAL) };
         tokio::time::sleep_until(begun + wait).await;

@@ -46,6 +46,11 @@ impl Session {
                 }
                 () = tokio::time::sleep_until(due) => {
                     let report = Arc::clone(&self.reports.borrow_and_update());
+                    if report.agent_version.is_empty() {
+                        // Nothing is known yet: what the server heard before stands until then.
+                        due = Instant::now() + self.report_interval;
+                        continue;
+                    }
                     last_sent = Instant::now();
                     due = last_sent + self.report_interval;
                     match server.post("/agent/v1/report", &*report).await {

@@ -22,6 +22,7 @@ use wharf_http::{ApiError, Peer};
 use wharf_model::{BalancerView, HostReport, MountSource};
 
 use super::fleet::{Connected, Fleet, Identity};
+use super::parts::Parts;
 use crate::Error;
 use crate::protocol::{Announcement, HostDesired};
 
@@ -66,11 +67,11 @@ async fn watch_generations(
     let connected = fleet.connected(identity.clone(), peer.address.map(|address| address.ip()))?;
     let shutdown = fleet.tasks.shutdown();
     let host = identity.name.clone();
-    let line = move |generation: &Arc<wharf_model::Generation>| {
-        let desired = HostDesired::of(&host, generation.number, &generation.apps);
+    let line = move |parts: &Arc<Parts>| {
+        let desired = parts.of(&host);
         Announcement { generation: desired.generation, hash: desired.hash }
     };
-    Ok(ndjson(follow(fleet.generation.subscribe(), line, connected, identity, shutdown)))
+    Ok(ndjson(follow(fleet.parts.subscribe(), line, connected, identity, shutdown)))
 }
 
 async fn watch_tables(

@@ -17,6 +17,7 @@ use wharf_model::{
     Table,
 };
 
+use super::parts::Parts;
 use super::store::{HostRecord, Store};
 use super::{Deps, LocalHost, validate};
 use crate::protocol::{HostDesired, RegistryAccount};
@@ -29,7 +30,7 @@ pub(crate) struct Fleet {
     pub(crate) agents_port: u16,
     pub(crate) store: Store,
     pub(crate) tasks: Tasks,
-    pub(crate) generation: watch::Sender<Arc<Generation>>,
+    pub(crate) parts: watch::Sender<Arc<Parts>>,
     pub(crate) observed: watch::Sender<Arc<Observed>>,
     pub(crate) tables: watch::Sender<Arc<Table>>,
     pub(crate) balancers: watch::Sender<Arc<PoolsObserved>>,
@@ -109,7 +110,7 @@ impl Fleet {
             agents_port,
             store,
             tasks,
-            generation: watch::Sender::new(Arc::new(generation)),
+            parts: watch::Sender::new(Arc::new(Parts::new(generation))),
             observed: watch::Sender::default(),
             // A balancer elsewhere keeps the newest version that it saw: versions must grow over restarts too.
             tables: watch::Sender::new(Arc::new(table)),
@@ -126,17 +127,9 @@ impl Fleet {
     }
 
     pub(crate) fn views(&self) -> Vec<HostView> {
-        let generation = self.generation.borrow().clone();
-        let mut desired: HashMap<&Name, u32> = HashMap::new();
-        for instance in generation.apps.values().flat_map(|app| &app.instances) {
-            *desired.entry(&instance.host).or_default() += 1;
-        }
+        let parts = self.parts.borrow().clone();
         let state = self.state();
-        state
-            .hosts
-            .values()
-            .map(|host| host.view(desired.get(&host.record.name).copied().unwrap_or(0)))
-            .collect()
+        state.hosts.values().map(|host| host.view(parts.count(&host.record.name) as u32)).collect()
     }
 
     pub(crate) async fn commit(&self, change: Change) -> Result<u64, Error> {
@@ -145,7 +138,7 @@ impl Fleet {
     }
 
     async fn commit_locked(&self, change: Change) -> Result<u64, Error> {
-        let current = self.generation.borrow().clone();
+        let current = self.generation();
         let hosts: BTreeSet<Name> = self.state().hosts.keys().cloned().collect();
         let mut next = validate::apply(&current, change, &hosts)?;
         next.number = current.number + 1;
@@ -154,15 +147,19 @@ impl Fleet {
         let (number, author, reason) = (next.number, next.author.clone(), next.reason.clone());
         tracing::info!(generation = number, author, reason, "generation made");
         self.deps.events.emit(Event::GenerationMade { generation: number, author, reason });
-        self.generation.send_replace(Arc::new(next));
+        self.parts.send_replace(Arc::new(Parts::new(next)));
         self.changed.notify_one();
         Ok(number)
     }
 
+    /// The newest generation.
+    pub(crate) fn generation(&self) -> Arc<Generation> {
+        Arc::clone(&self.parts.borrow().generation)
+    }
+
     /// One host's part of the newest generation.
     pub(crate) fn desired(&self, host: &Name) -> HostDesired {
-        let generation = self.generation.borrow().clone();
-        HostDesired::of(host, generation.number, &generation.apps)
+        self.parts.borrow().of(host)
     }
 
     pub(crate) async fn drain(&self, name: &str, draining: bool, by: &str) -> Result<(), Error> {
@@ -206,7 +203,7 @@ impl Fleet {
 
     /// Takes the host's instances out of the desired state, if that was asked for.
     async fn strip(&self, host: &Name, force: bool, by: &str) -> Result<(), Error> {
-        let generation = self.generation.borrow().clone();
+        let generation = self.generation();
         let on_host =
             |app: &wharf_model::AppDesired| app.instances.iter().filter(|one| one.host == *host).count();
         let instances: usize = generation.apps.values().map(on_host).sum();

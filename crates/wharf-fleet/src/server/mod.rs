@@ -12,6 +12,7 @@
 mod agents;
 mod fleet;
 mod join;
+mod parts;
 mod publish;
 mod routes;
 mod store;
@@ -167,7 +168,7 @@ impl Hosts for Handle {
     }
 
     fn generation(&self) -> Arc<Generation> {
-        self.fleet.generation.borrow().clone()
+        self.fleet.generation()
     }
 
     async fn commit(&self, change: Change) -> Result<u64, PortError> {

@@ -45,7 +45,7 @@ pub(crate) fn start(fleet: &Arc<Fleet>, tasks: &Tasks) {
 
 /// Publishes what has changed. Returns when time alone will change something next.
 fn publish(fleet: &Fleet) -> Option<Instant> {
-    let generation = fleet.generation.borrow().clone();
+    let generation = fleet.generation();
     let kept = fleet.config.lost_targets_kept;
     let now = Instant::now();
     let (observed, routes, pools, next) = {

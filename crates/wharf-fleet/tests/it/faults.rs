@@ -203,6 +203,18 @@ async fn targets_follow_their_hosts_through_drain_loss_and_a_restart_of_the_serv
     let second = world.agent("h2").await;
     shows(&[Active, Active]).await;
 
+    // An agent that starts anew does not report what serves as starting: the target stays.
+    second.stop().await;
+    shows(&[Active, Lost]).await;
+    let second = world.agent("h2").await;
+    shows(&[Active, Active]).await;
+    let observed = server.handle.observed();
+    let mut reports = second.reports();
+    wait(&mut reports, "a report", |report| !report.agent_version.is_empty()).await;
+    let state = |report: &wharf_model::HostReport| report.instances[0].state.clone();
+    assert_eq!(state(&reports.borrow()), InstanceState::Healthy);
+    assert_eq!(state(&observed.borrow().hosts[&name("h2")].1), InstanceState::Healthy);
+
     // The first table that a restarted server shows has what it knew, though no agent has come back yet.
     first.stop().await;
     second.stop().await;

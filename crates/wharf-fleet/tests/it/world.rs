@@ -47,7 +47,6 @@ pub(crate) struct Server {
 /// A running agent.
 pub(crate) struct Agent {
     tasks: Tasks,
-    #[expect(dead_code, reason = "kept as a program keeps it")]
     handle: AgentHandle,
 }
 
@@ -285,6 +284,10 @@ impl Drop for Agent {
 }
 
 impl Agent {
+    pub(crate) fn reports(&self) -> watch::Receiver<Arc<wharf_model::HostReport>> {
+        self.handle.reports()
+    }
+
     pub(crate) async fn stop(self) {
         let report = self.tasks.stop(Duration::from_secs(10)).await;
         assert!(report.aborted.is_empty() && report.panicked == 0, "{report:?}");
