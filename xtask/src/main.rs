@@ -3,6 +3,7 @@
 //! The rules (layers, where unsafe may be, what pure crates must not use) also run as tests of this crate, so that
 //! `script/test` fails on a wrong edge.
 
+mod compare;
 mod layers;
 mod rules;
 mod workspace;
@@ -20,10 +21,19 @@ struct Arguments {
 enum Task {
     /// Checks the repository's rules and prints what breaks them.
     Rules,
+    /// Does the same work with our part and with the tool that it replaces, and writes bench/results/<topic>.json.
+    Compare {
+        /// What to compare
+        topic: compare::Topic,
+        /// How often each does it
+        #[arg(long, default_value_t = 5)]
+        repetitions: u32,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
+        Task::Compare { topic, repetitions } => compare::run(topic, repetitions),
         Task::Rules => {
             let broken = rules::check(&workspace::Workspace::load()?);
             for message in &broken {

@@ -83,7 +83,7 @@ pub(super) fn json(told: &Told, broken: &[String]) -> Value {
         "load": told.load,
         "access_log": { "ok": told.log.ok, "other": told.log.other },
         "lost_host": told.lost_host,
-        "pulled_bytes": told.pulled.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
+        "pulled_bytes": &told.pulled,
         "broken_promises": broken,
     })
 }

@@ -132,6 +132,11 @@ impl Stage {
     pub(super) async fn set_up(&mut self, output: Output) -> anyhow::Result<()> {
         self.end_earlier().await?;
         std::fs::create_dir_all(&self.directory).context("cannot make ./wharf-demo")?;
+        // The balancer appends to its log; only this story's lines are to be counted.
+        match std::fs::remove_file(self.access_log()) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
         self.choose_ports()?;
         let began = Instant::now();
         if let Some(lab) = &self.lab {
