@@ -42,9 +42,9 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 7701))],
-            // One second and two: a lost host is noticed within three (areas/fleet.md section 5).
+            // A lost host is to be noticed within three seconds; measured, the sum of both (with 1 s and 2 s: 3.002 s).
             ping_interval: Duration::from_secs(1),
-            ping_timeout: Duration::from_secs(2),
+            ping_timeout: Duration::from_millis(1_800),
             lost_targets_kept: Duration::from_secs(60),
             // Agents wait at most 5 s between tries.
             reconnect_grace: Duration::from_secs(10),

@@ -134,7 +134,7 @@ async fn a_cut_link_is_noticed_within_three_seconds_and_heals() {
     proxy.cut.send_replace(true);
     server.observe("h1 to be lost", liveness(Liveness::Lost)).await;
     let noticed = begun.elapsed();
-    assert!(noticed < Duration::from_millis(3_500), "noticed after {noticed:?}");
+    assert!(noticed < Duration::from_secs(3), "noticed after {noticed:?}");
     println!("noticed after {noticed:?}");
 
     proxy.cut.send_replace(false);
