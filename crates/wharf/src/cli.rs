@@ -12,7 +12,7 @@ pub(crate) use client_args::{
     RollbackArgs, ScaleArgs,
 };
 pub(crate) use fleet_args::{AgentArgs, HostCommand, JoinArgs, JoinRole};
-pub(crate) use lab_args::{DemoArgs, LabCommand, LabInitArgs};
+pub(crate) use lab_args::{DemoArgs, LabArgs, LabCommand, LabInitArgs};
 pub(crate) use server_args::{ConfigCommand, Part, UpArgs};
 
 /// Takes a web application packaged for Docker from source to production and keeps it fast there.
@@ -133,10 +133,10 @@ pub(crate) enum Command {
     Config(ConfigCommand),
     /// Throw-away Docker hosts on this machine, for trying things (needs root)
     #[command(
-        subcommand,
-        after_help = "Example:\n  wharf lab up 3\n  wharf lab exec 1 docker info\n  wharf lab down"
+        after_help = "Examples:\n  wharf lab up 3\n  wharf lab exec 1 docker info\n  wharf lab down\n  \
+                      wharf lab --name dev --network 10.78.0 up 3"
     )]
-    Lab(LabCommand),
+    Lab(LabArgs),
     /// Tell the whole story on throw-away hosts: deploy, break, scale, power loss, roll back, under load
     #[command(after_help = "Example:\n  wharf demo --once")]
     Demo(DemoArgs),

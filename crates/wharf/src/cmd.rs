@@ -42,7 +42,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Up(arguments) => up::run(&global, arguments, output).await,
             Command::Agent(arguments) => agent::run(&global, arguments).await,
             Command::Join(arguments) => join::run(&global, arguments, output).await,
-            Command::Lab(command) => lab::run(command, output).await,
+            Command::Lab(arguments) => lab::run(arguments, output).await,
             Command::Demo(arguments) => crate::demo::run(&global, arguments, output).await,
             Command::Bench(arguments) => bench::run(arguments, output).await,
             Command::Login(arguments) => login::login(&global, arguments, output).await,

@@ -59,6 +59,12 @@ pub(crate) enum HostCommand {
         /// How many hosts may use it
         #[arg(long, default_value_t = 1, value_name = "N")]
         uses: u32,
+        /// Labels that every host gets which joins with it
+        #[arg(long = "label", value_delimiter = ',', value_name = "KEY=VALUE")]
+        labels: Vec<String>,
+        /// Only for the host of this name, which may exist already: it is replaced
+        #[arg(long, value_name = "NAME")]
+        host: Option<String>,
     },
     /// Give a host no new containers and move those that it has
     #[command(after_help = "Examples:\n  wharf host drain web1\n  wharf host drain web1 --undo")]
@@ -70,9 +76,12 @@ pub(crate) enum HostCommand {
         undo: bool,
     },
     /// Remove a host; its certificate is refused from then on
-    #[command(after_help = "Example:\n  wharf host rm web1")]
+    #[command(after_help = "Examples:\n  wharf host rm web1\n  wharf host rm web1 --force")]
     Rm {
         /// Name of the host
         name: String,
+        /// Even if containers are to run there: they leave the desired state
+        #[arg(long)]
+        force: bool,
     },
 }

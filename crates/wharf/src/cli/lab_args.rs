@@ -5,6 +5,19 @@ use std::ffi::OsString;
 use clap::{Args, Subcommand};
 
 /// `wharf lab`.
+#[derive(Args, Debug)]
+pub(crate) struct LabArgs {
+    /// What the names of the hosts begin with; another name and network is another lab
+    #[arg(long, global = true, default_value = "wh", value_name = "NAME")]
+    pub(crate) name: String,
+    /// First three numbers of the hosts' network
+    #[arg(long, global = true, default_value = "10.77.0", value_name = "NET")]
+    pub(crate) network: String,
+    #[command(subcommand)]
+    pub(crate) command: LabCommand,
+}
+
+/// What to do with the lab.
 #[derive(Subcommand, Debug)]
 pub(crate) enum LabCommand {
     /// Bring N hosts up, each with its own dockerd and sshd

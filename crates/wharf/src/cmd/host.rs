@@ -30,8 +30,10 @@ pub(super) async fn run(global: &Global, command: HostCommand, output: Output) -
             let answer: Hosts = client.get("/api/v1/hosts").await?;
             output.result(&answer, || table(&answer.hosts, output))
         }
-        HostCommand::Token { ttl, uses } => {
-            let request = json!({ "ttl": wharf_base::duration::format(ttl), "uses": uses });
+        HostCommand::Token { ttl, uses, labels, host } => {
+            let labels = super::join::labels(&labels)?;
+            let ttl = wharf_base::duration::format(ttl);
+            let request = json!({ "ttl": ttl, "uses": uses, "labels": labels, "host": host });
             let answer: JoinToken = client.post("/api/v1/join-tokens", &request).await?;
             output.result(&answer, || {
                 format!(
@@ -51,8 +53,8 @@ pub(super) async fn run(global: &Global, command: HostCommand, output: Output) -
                 }
             })
         }
-        HostCommand::Rm { name } => {
-            client.delete(&format!("/api/v1/hosts/{name}")).await?;
+        HostCommand::Rm { name, force } => {
+            client.delete(&format!("/api/v1/hosts/{name}?force={force}")).await?;
             output.result(&json!({ "removed": name }), || format!("{name} is removed"))
         }
     }

@@ -56,7 +56,8 @@ pub(super) async fn run(global: &Global, arguments: JoinArgs, output: Output) ->
     })
 }
 
-fn labels(given: &[String]) -> anyhow::Result<BTreeMap<String, String>> {
+/// Reads `KEY=VALUE` pairs.
+pub(super) fn labels(given: &[String]) -> anyhow::Result<BTreeMap<String, String>> {
     given
         .iter()
         .map(|label| match label.split_once('=') {

@@ -8,17 +8,18 @@ use anyhow::Context as _;
 use serde_json::json;
 use wharf_lab::{Config, HostStatus, Lab};
 
-use crate::cli::{LabCommand, LabInitArgs};
+use crate::cli::{LabArgs, LabCommand, LabInitArgs};
 use crate::output::{Output, Table, bytes};
 
 pub(super) fn init(arguments: LabInitArgs) -> anyhow::Result<()> {
     Ok(wharf_lab::init_main(&arguments.arguments)?)
 }
 
-pub(super) async fn run(command: LabCommand, output: Output) -> anyhow::Result<()> {
+pub(super) async fn run(arguments: LabArgs, output: Output) -> anyhow::Result<()> {
+    let LabArgs { name, network, command } = arguments;
     wharf_lab::check_possible()?;
     let bare = matches!(command, LabCommand::Up { bare: true, .. });
-    let lab = Lab::open(Config { bare, ..Config::default() })?;
+    let lab = Lab::open(Config { bare, name, network, ..Config::default() })?;
     match command {
         LabCommand::Up { count, .. } => up(&lab, u32::from(count), output).await,
         LabCommand::Down => {
