@@ -88,7 +88,7 @@ async fn watch_tables(
 fn refuse_unless_balancer(fleet: &Fleet, identity: &Identity) -> Result<(), Error> {
     let mut state = fleet.state();
     let host = state.known(identity).ok_or(Error::UnknownHost)?;
-    if host.record.labels.get("role").is_some_and(|role| role == "balancer") {
+    if super::is_balancer(&host.record.labels) {
         return Ok(());
     }
     let hint = "join it with --label role=balancer";

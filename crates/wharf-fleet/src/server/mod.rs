@@ -163,8 +163,11 @@ impl Handle {
 
 #[async_trait]
 impl Hosts for Handle {
+    /// Without the balancers that have joined: they run no containers.
     fn hosts(&self) -> Vec<HostView> {
-        self.fleet.views()
+        let mut views = self.fleet.views();
+        views.retain(|view| !is_balancer(&view.labels));
+        views
     }
 
     fn generation(&self) -> Arc<Generation> {
@@ -178,6 +181,11 @@ impl Hosts for Handle {
     fn observed(&self) -> watch::Receiver<Arc<Observed>> {
         self.fleet.observed.subscribe()
     }
+}
+
+/// Whether what joined with these labels is a balancer of its own, not a host.
+pub(crate) fn is_balancer(labels: &BTreeMap<String, String>) -> bool {
+    labels.get("role").is_some_and(|role| role == "balancer")
 }
 
 /// Longest life of a join token.
