@@ -1,5 +1,6 @@
 //! Routes from wharf.yaml, as routes of a table with an empty application.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use wharf_model::{Balance, HealthCheck, Route, Target, TargetState};
@@ -16,8 +17,17 @@ pub(crate) fn check(routes: &[StaticRoute]) -> Result<(), Error> {
     if routes.len() > ROUTES_MAX {
         return Err(wrong("balancer.routes".to_owned(), format!("more than {ROUTES_MAX} routes")));
     }
+    let mut places: BTreeMap<(Option<&str>, &str), usize> = BTreeMap::new();
     for (index, route) in routes.iter().enumerate() {
         let key = |part: &str| format!("balancer.routes[{index}].{part}");
+        let place = (route.host.as_deref(), route.path.as_deref().unwrap_or("/"));
+        if let Some(first) = places.insert(place, index) {
+            let (host, path) = (place.0.unwrap_or("every host"), place.1);
+            let problem = format!(
+                "{host} with path {path} has a route already, balancer.routes[{first}]; hint: give both targets to one"
+            );
+            return Err(wrong(format!("balancer.routes[{index}]"), problem));
+        }
         if let Some(host) = &route.host {
             check_host(host).map_err(|problem| wrong(key("host"), problem))?;
         }
