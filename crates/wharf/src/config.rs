@@ -142,8 +142,23 @@ fn parse(name: &str, text: &str, sets: &[String]) -> anyhow::Result<Config> {
     for set in sets {
         set_paths.push((set::apply(&mut json, set)?, set.as_str()));
     }
-    serde_path_to_error::deserialize(json)
-        .map_err(|error| usage(errors::explain(&document, &error, &set_paths).to_string()))
+    let config: Config = serde_path_to_error::deserialize(json)
+        .map_err(|error| usage(errors::explain(&document, &error, &set_paths).to_string()))?;
+    check(&config, |key, said| usage(errors::place(&document, key, said, &set_paths).to_string()))?;
+    Ok(config)
+}
+
+/// What a value alone can't tell: settings that don't work, or not together. `wrong` places it in the file.
+fn check(config: &Config, wrong: impl Fn(&str, &str) -> anyhow::Error) -> anyhow::Result<()> {
+    if config.api.listen.is_empty() {
+        return Err(wrong("api.listen", "no address is given; hint: 127.0.0.1:7700 is the default"));
+    }
+    match config.balancer.check() {
+        Err(wharf_balancer::Error::Config { key, problem }) => return Err(wrong(&key, &problem)),
+        other => other?,
+    }
+    // A server always has a certificate for its registry: that of its own CA.
+    config.registry.check(true).map_err(|error| wrong("registry", &error.to_string()))
 }
 
 /// The JSON Schema of wharf.yaml (draft 2020-12).
@@ -192,6 +207,16 @@ mod tests {
                 "api:\n  listen: [localhost:1]\n",
                 vec![],
                 "wharf.yaml:2:3: `api.listen`: `localhost:1` is not an address to listen on; write IP:PORT, such as 127.0.0.1:7700",
+            ),
+            (
+                "balancer:\n  routes:\n    - path: /\n      targets: [127.0.0.1:9000]\n",
+                vec![],
+                "wharf.yaml:4:17: `balancer.routes[0].targets[0]`: `127.0.0.1:9000` is not an address\n  hint: write http://127.0.0.1:9000",
+            ),
+            (
+                "",
+                vec!["balancer.http=0.0.0.0:80".to_owned()],
+                "--set balancer.http=0.0.0.0:80: `balancer.http`: 0.0.0.0:80 would serve plain HTTP to other machines\n  hint: set balancer.insecure: true if that is meant",
             ),
             (
                 "version: 2\n",

@@ -47,7 +47,8 @@ fn message(error: &anyhow::Error) -> String {
     let mut hint = None;
     for cause in error.chain() {
         let cause = cause.to_string();
-        let (cause, its_hint) = match cause.split_once("\n  hint: ") {
+        let (cause, its_hint) = match cause.split_once("\n  hint: ").or_else(|| cause.split_once("; hint: "))
+        {
             Some((cause, hint)) => (cause.to_owned(), Some(hint.to_owned())),
             None => (cause, None),
         };
@@ -98,6 +99,8 @@ mod tests {
     fn causes_are_chained_once_and_the_hint_comes_last() {
         let error = usage("no such file\n  hint: look again").context("cannot read x: no such file");
         assert_eq!(message(&error), "cannot read x: no such file\n  hint: look again");
+        let inline = anyhow::anyhow!("in use").context("cannot listen; hint: take another");
+        assert_eq!(message(&inline), "cannot listen: in use\n  hint: take another");
         assert_eq!(status(&usage("x")), 2);
         assert_eq!(status(&anyhow::anyhow!("x")), 1);
     }

@@ -55,10 +55,44 @@ pub(super) fn explain(
         None if path.is_empty() => (said, None),
         None => (format!("`{}`: {said}", shown(&path)), None),
     };
-    match sets.iter().find(|(set_path, _)| path.starts_with(set_path) || set_path.starts_with(&path)) {
+    source(document, &path, message, hint, sets)
+}
+
+/// Explains what a part says of the setting `key`, such as `balancer.routes[0].targets`.
+pub(super) fn place(document: &Document, key: &str, said: &str, sets: &[(Vec<Step>, &str)]) -> Explained {
+    let (problem, hint) = match said.split_once("\n  hint: ").or_else(|| said.split_once("; hint: ")) {
+        Some((problem, hint)) => (problem, Some(hint.to_owned())),
+        None => (said, None),
+    };
+    let names_its_key = problem.starts_with(key);
+    let message = if names_its_key { problem.to_owned() } else { format!("`{key}`: {problem}") };
+    source(document, &steps(key), message, hint, sets)
+}
+
+/// The file or the `--set` that the value at `path` is from.
+fn source(
+    document: &Document,
+    path: &[Step],
+    message: String,
+    hint: Option<String>,
+    sets: &[(Vec<Step>, &str)],
+) -> Explained {
+    match sets.iter().find(|(set_path, _)| path.starts_with(set_path) || set_path.starts_with(path)) {
         Some((_, set)) => Explained::Set { set: (*set).to_owned(), message, hint },
-        None => Explained::File(document.diagnostic(&path, message, hint)),
+        None => Explained::File(document.diagnostic(path, message, hint)),
     }
+}
+
+/// Takes `a.b[0].c` apart.
+fn steps(key: &str) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for part in key.split('.') {
+        let mut pieces = part.split('[');
+        steps.extend(pieces.next().map(|name| Step::Key(name.to_owned())));
+        let indices = pieces.filter_map(|piece| piece.trim_end_matches(']').parse().ok());
+        steps.extend(indices.map(Step::Index));
+    }
+    steps
 }
 
 /// Takes serde's "unknown field `x`, expected one of `a`, `b`" apart.

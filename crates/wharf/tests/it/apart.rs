@@ -10,35 +10,21 @@ use crate::server::{Server, wharf};
 use crate::support::{checked, eventually, run};
 use crate::web;
 
-/// An address of this machine that is not loopback, on an interface of its own that goes with the value.
-struct Address {
-    interface: String,
-    text: String,
-}
+/// An address of this machine that is not loopback's, though it is on that interface; it goes with the value.
+struct Address(String);
 
 impl Address {
     fn new() -> Address {
         let pid = std::process::id();
-        let address = Address {
-            interface: format!("whit{}", pid % 100_000),
-            text: format!("10.203.{}.{}", pid / 250 % 250, pid % 250 + 1),
-        };
-        checked(Command::new("ip").args(["link", "add", &address.interface, "type", "dummy"]));
-        checked(Command::new("ip").args([
-            "addr",
-            "add",
-            &format!("{}/32", address.text),
-            "dev",
-            &address.interface,
-        ]));
-        checked(Command::new("ip").args(["link", "set", &address.interface, "up"]));
+        let address = Address(format!("10.203.{}.{}", pid / 250 % 250, pid % 250 + 1));
+        checked(Command::new("ip").args(["addr", "add", &format!("{}/32", address.0), "dev", "lo"]));
         address
     }
 }
 
 impl Drop for Address {
     fn drop(&mut self) {
-        run(Command::new("ip").args(["link", "del", &self.interface]));
+        run(Command::new("ip").args(["addr", "del", &format!("{}/32", self.0), "dev", "lo"]));
     }
 }
 
@@ -52,7 +38,7 @@ impl Front {
     fn join(server: &Server, address: &Address) -> Front {
         let front = Front { data: temp_dir(), port: free_port() };
         let token = server.json(&["host", "token"]);
-        let url = format!("https://{}:{}", address.text, server.api);
+        let url = format!("https://{}:{}", address.0, server.api);
         let joined = run(wharf()
             .args(["join", &url, "--token", token["token"].as_str().unwrap()])
             .args(["--name", "front", "--role", "balancer", "--data"])
@@ -80,15 +66,15 @@ fn a_balancer_of_its_own_serves_while_the_server_is_down_and_follows_when_it_is_
     require!(Docker, Root, Command("ip"));
     let address = Address::new();
     let mut server = Server::prepare(&[]);
-    server.set(&format!("server.address={}", address.text));
-    server.set(&format!("api.listen=[127.0.0.1:{0}, {1}:{0}]", server.api, address.text));
-    server.set(&format!("agents.listen={}:{}", address.text, server.agents));
+    server.set(&format!("server.address={}", address.0));
+    server.set(&format!("api.listen=[127.0.0.1:{0}, {1}:{0}]", server.api, address.0));
+    server.set(&format!("agents.listen={}:{}", address.0, server.agents));
     server.run_again();
     let app = App::web(&server, "one");
     let host = app.host();
 
     // With https the CA is asked for, and found in the server's own directory.
-    let url = format!("https://{}:{}", address.text, server.api);
+    let url = format!("https://{}:{}", address.0, server.api);
     run(wharf().args(["host", "ls", "--server", &url, "--token", &server.token()]).current_dir("/"))
         .expect(2)
         .says("--ca FILE");

@@ -128,7 +128,7 @@ fn a_second_server_on_the_same_directory_names_the_first_ones_pid() {
 #[test]
 fn listeners_off_loopback_that_have_no_tls_are_refused_or_asked_for() {
     let server = Server::prepare(&["balancer.http=0.0.0.0:0", "docker.is_host=false"]);
-    run(&mut server.up_command()).expect(1).says("balancer.http").says("insecure");
+    run(&mut server.up_command()).expect(2).says("balancer.http").says("insecure");
 }
 
 #[test]

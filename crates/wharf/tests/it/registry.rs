@@ -88,9 +88,7 @@ fn the_registry_runs_alone() {
     child.wait_for_line("registry", wharf_test_support::DEADLINE);
     child.wait_for_line("wharf ", wharf_test_support::DEADLINE);
     let remote = format!("docker://127.0.0.1:{}/none", server.registry);
-    run(Command::new("skopeo").args(["list-tags", "--tls-verify=false", &remote]))
-        .expect(1)
-        .says("not known");
+    run(Command::new("skopeo").args(["list-tags", "--tls-verify=false", &remote])).expect(1).says("404");
     run(wharf().args(["ps", "--server", &format!("http://127.0.0.1:{}", server.api)]))
         .expect(1)
         .says("refused");

@@ -4,6 +4,9 @@ use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+/// No command of a test takes so long; one that does is ended, and the test fails.
+const LIMIT: Duration = Duration::from_secs(100);
+
 /// What a command did.
 pub(crate) struct Ran {
     pub(crate) status: i32,
@@ -28,10 +31,20 @@ impl Ran {
 
 /// Runs a command to its end.
 pub(crate) fn run(command: &mut Command) -> Ran {
-    let Output { status, stdout, stderr } = command
-        .stdin(Stdio::null())
-        .output()
-        .unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
+    let pid = child.id().to_string();
+    let (ended, waits) = mpsc::channel::<()>();
+    let watchdog = std::thread::spawn(move || {
+        let is_late = waits.recv_timeout(LIMIT) == Err(mpsc::RecvTimeoutError::Timeout);
+        if is_late {
+            let _ = Command::new("kill").args(["-9", &pid]).status();
+        }
+        is_late
+    });
+    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+    drop(ended);
+    assert!(!watchdog.join().unwrap(), "longer than {LIMIT:?}: {command:?}");
     Ran {
         status: status.code().unwrap_or(-1),
         stdout: String::from_utf8_lossy(&stdout).into_owned(),
