@@ -209,9 +209,9 @@ mod tests {
                 "wharf.yaml:2:3: `api.listen`: `localhost:1` is not an address to listen on; write IP:PORT, such as 127.0.0.1:7700",
             ),
             (
-                "balancer:\n  routes:\n    - path: /\n      targets: [127.0.0.1:9000]\n",
+                "balancer:\n  routes:\n    - path: /\n      targets: [one two]\n",
                 vec![],
-                "wharf.yaml:4:17: `balancer.routes[0].targets[0]`: `127.0.0.1:9000` is not an address\n  hint: write http://127.0.0.1:9000",
+                "wharf.yaml:4:17: `balancer.routes[0].targets[0]`: `one two` is not an address\n  hint: write http://127.0.0.1:9000",
             ),
             (
                 "",

@@ -37,7 +37,11 @@ pub(super) async fn run(global: &Global, arguments: UpArgs, output: Output) -> a
     for address in &server.addresses {
         output.say(&format!("  {address}"))?;
     }
-    output.say(&format!("  token         cat {}", global.data.join("token").display()))?;
+    let token = global.data.join("token");
+    // A balancer alone has none.
+    if token.exists() {
+        output.say(&format!("  token         cat {}", token.display()))?;
+    }
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

@@ -93,7 +93,7 @@ fn mistakes_in_routes_are_explained() {
     for (routes, expected) in [
         ("    - { host: a.test, target: ['http://127.0.0.1:1'] }\n", "did you mean `targets`?"),
         ("    - { host: a.test, targets: [] }\n", "balancer.routes[0].targets`: no target is given"),
-        ("    - { host: a.test, targets: ['127.0.0.1:1'] }\n", "hint: write http://127.0.0.1"),
+        ("    - { host: a.test, targets: ['http://one two'] }\n", "hint: write http://127.0.0.1"),
         ("    - { host: a.test, targets: ['https://127.0.0.1:1'] }\n", "hint: use http://"),
         ("    - { path: api, targets: ['http://127.0.0.1:1'] }\n", "balancer.routes[0].path"),
         ("    - { targets: ['http://127.0.0.1:1'], balance: random }\n", "random"),

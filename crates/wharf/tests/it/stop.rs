@@ -30,7 +30,7 @@ fn sigterm_finishes_the_request_in_flight_ends_streams_and_is_over_soon() {
     assert_eq!(server.child().wait(DEADLINE).code(), Some(0), "{}", server.child().output());
     assert!(began.elapsed() < Duration::from_secs(8), "took {:?}", began.elapsed());
     assert_eq!(events.wait(DEADLINE).code(), Some(1));
-    assert!(events.output().contains("the server has ended the stream"), "{}", events.output());
+    events.wait_for_line("the server has ended the stream", DEADLINE);
     assert_eq!(docker(&["inspect", "-f", "{{.State.Running}}", &container]), "true", "containers run on");
 }
 
@@ -78,7 +78,7 @@ fn ctrl_c_ends_the_showing_of_a_deploy_and_not_the_deploy() {
     deploy.wait_for_line("built", DEADLINE);
     deploy.signal(2);
     assert_eq!(deploy.wait(DEADLINE).code(), Some(1));
-    assert!(deploy.output().contains("goes on there"), "{}", deploy.output());
+    deploy.wait_for_line("goes on there", DEADLINE);
     eventually("the deploy succeeds", DEADLINE, || {
         (server.json(&["deploy", "ls"])["deploys"][0]["state"] == "succeeded").then_some(())
     });
