@@ -80,12 +80,10 @@ pub(super) async fn ps(global: &Global, arguments: AppArgs, output: Output) -> a
         for instance in list_of(&answer, "instances") {
             let since = UnixMillis(instance["since"].as_i64().unwrap_or_default());
             let container = instance["container_id"].as_str().map_or("-", |id| &id[..id.len().min(12)]);
-            let reason =
-                instance["state"]["reason"].as_str().map_or_else(String::new, |reason| format!(": {reason}"));
             table.row(vec![
                 text(&instance["id"]),
                 text(&instance["host"]),
-                format!("{}{reason}", text(&instance["state"]["state"])),
+                state(instance),
                 ago(now.since(since)),
                 text(&instance["restarts"]),
                 text(&instance["address"]),
@@ -98,6 +96,18 @@ pub(super) async fn ps(global: &Global, arguments: AppArgs, output: Output) -> a
             table.render()
         }
     })
+}
+
+/// The state in words. What a lost host said last is the past, and shown as that.
+fn state(instance: &Value) -> String {
+    let word = text(&instance["state"]["state"]);
+    if instance["host_liveness"] != "up" {
+        return format!("host lost (was {word})");
+    }
+    match instance["state"]["reason"].as_str() {
+        Some(reason) => format!("{word}: {reason}"),
+        None => word,
+    }
 }
 
 pub(super) async fn remove(global: &Global, arguments: AppArgs, output: Output) -> anyhow::Result<()> {

@@ -247,8 +247,11 @@ impl Teller<'_> {
 async fn instances(mut ps: Command) -> anyhow::Result<Vec<String>> {
     let text = children::run_well(&mut ps, COMMAND_LIMIT).await?;
     let answer: Value = serde_json::from_str(&text)?;
-    let healthy =
-        answer["instances"].as_array().into_iter().flatten().filter(|one| one["state"]["state"] == "healthy");
+    let healthy = answer["instances"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|one| one["state"]["state"] == "healthy" && one["host_liveness"] == "up");
     Ok(healthy.filter_map(|one| one["host"].as_str().map(str::to_owned)).collect())
 }
 
