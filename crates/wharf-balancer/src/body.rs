@@ -37,7 +37,8 @@ impl Body for RequestBody {
         let frame = ready!(Pin::new(incoming).poll_frame(context));
         record.waits_for_client.set(false);
         let settings = &worker.settings;
-        let ticks = if record.phase.get() == Phase::Waiting { settings.response } else { settings.idle };
+        let is_waiting = record.phase.get() == Phase::Waiting;
+        let ticks = if is_waiting { record.response_ticks.get() } else { settings.idle };
         record.deadline.set(worker.deadline(ticks));
         Poll::Ready(match frame {
             Some(Ok(frame)) => {

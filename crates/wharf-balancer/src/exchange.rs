@@ -59,6 +59,7 @@ impl Exchange {
         record.body_fault.set(BodyFault::None);
         record.waits_for_client.set(false);
         record.waits_for_target.set(false);
+        record.response_ticks.set(worker.settings.response);
         record.enter(Phase::Waiting, worker.deadline(worker.settings.response));
         Box::new(Exchange {
             started: Instant::now(),

@@ -59,7 +59,8 @@ pub(crate) fn serve(
         }
         Ok(match prepare(&worker, &record, &exchange, request) {
             Ok(outgoing) => {
-                let forward = Forward { worker, record, exchange, outgoing, tried: Vec::new(), last: None };
+                let forward =
+                    Forward { worker, record, exchange, outgoing, tried: Vec::new(), sent: 0, last: None };
                 forward.run().await
             }
             Err(failure) => refuse(exchange, failure),
@@ -168,6 +169,8 @@ struct Forward {
     outgoing: Outgoing,
     /// Targets that are not to be tried again.
     tried: Vec<u64>,
+    /// How often it was handed to a connection.
+    sent: u32,
     /// What went wrong last: that is what the client is told if nobody is left.
     last: Option<Failure>,
 }
@@ -206,7 +209,9 @@ impl Forward {
                 let settings = &self.worker.settings;
                 release.release.earn_retry(self.worker.index, settings.retry_percent);
                 if let Some(timeout) = release.timeout {
-                    self.record.deadline.set(self.worker.deadline(crate::worker::ticks(timeout)));
+                    let ticks = crate::worker::ticks(timeout);
+                    self.record.response_ticks.set(ticks);
+                    self.record.deadline.set(self.worker.deadline(ticks));
                 }
             }
             self.record.set_claim(claim, self.outgoing.is_movable);
@@ -246,6 +251,7 @@ impl Forward {
             },
         };
         let request = self.request();
+        self.sent += 1;
         let sending = sender.try_send_request(request);
         let mut sending = pin!(sending);
         let record = &self.record;
@@ -344,7 +350,7 @@ impl Forward {
         }
         let claim = self.record.claim.borrow();
         let Some(claim) = &*claim else { return Try::Over(Failure::NoAnswer) };
-        if self.exchange.attempts >= self.worker.settings.attempts {
+        if self.sent >= self.worker.settings.attempts {
             return Try::Over(Failure::NoAnswer);
         }
         if !claim.route.release.spend_retry(self.worker.index) {

@@ -19,6 +19,9 @@ use crate::tunnel::Tunnel;
 /// Number of a worker's tick.
 pub(crate) type Tick = u32;
 
+/// LIMIT: ticks that a client has to take the end of an answer once its connection is to close: 10 s.
+const CLOSING_TICKS: Tick = 200;
+
 /// What the connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -32,6 +35,8 @@ pub(crate) enum Phase {
     Streaming,
     /// Upgraded.
     Tunnel,
+    /// Asked to close; what is still being sent may be taken, but not for ever.
+    Closing,
 }
 
 /// What the tick decided.
@@ -64,6 +69,8 @@ pub(crate) struct Record {
     pub(crate) is_trusted: bool,
     pub(crate) phase: Cell<Phase>,
     pub(crate) deadline: Cell<Tick>,
+    /// Ticks that the response's head may take: the route's, else the balancer's.
+    pub(crate) response_ticks: Cell<Tick>,
     pub(crate) verdict: Cell<Verdict>,
     pub(crate) claim: RefCell<Option<Claim>>,
     /// The claimed target's `downs` when the request was sent.
@@ -95,6 +102,7 @@ impl Record {
             is_trusted,
             phase: Cell::new(Phase::Idle),
             deadline: Cell::new(deadline),
+            response_ticks: Cell::new(Tick::MAX),
             verdict: Cell::new(Verdict::None),
             claim: RefCell::new(None),
             downs: Cell::new(0),
@@ -160,8 +168,12 @@ impl Record {
             self.decide(match self.phase.get() {
                 Phase::Idle => Verdict::Close,
                 Phase::Waiting => Verdict::Timeout,
-                Phase::Head | Phase::Streaming | Phase::Tunnel => Verdict::Kill,
+                Phase::Head | Phase::Streaming | Phase::Tunnel | Phase::Closing => Verdict::Kill,
             });
+            if self.phase.get() == Phase::Idle {
+                // hyper closes once all is sent, which a client that takes nothing would put off for ever.
+                self.enter(Phase::Closing, now.saturating_add(CLOSING_TICKS));
+            }
         } else if self.phase.get() == Phase::Waiting && self.is_movable.get() && self.should_move(table) {
             self.is_movable.set(false);
             self.decide(Verdict::Move);

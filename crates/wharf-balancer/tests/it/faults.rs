@@ -335,6 +335,18 @@ async fn an_early_answer_to_a_large_upload_reaches_the_client() {
 }
 
 #[tokio::test]
+async fn the_timeout_of_a_route_holds_for_requests_with_a_body_too() {
+    let balancer = Balancer::with(|config| config.timeouts.response = Duration::from_millis(300)).await;
+    let app = App::start("a").await;
+    let mut patient = table(1, 1, &[app.address]);
+    patient.routes[0].timeout_ms = Some(10_000);
+    balancer.apply(patient);
+    let mut client = Client::connect(balancer.address()).await;
+    let request = "POST /slow?800 HTTP/1.1\r\nHost: t\r\nContent-Length: 1\r\n\r\nx";
+    assert_eq!(client.ask(request).await.status, 200);
+}
+
+#[tokio::test]
 async fn clients_that_go_away_are_counted_and_their_requests_ended() {
     let balancer = Balancer::start().await;
     let script = Script::bind().await;
