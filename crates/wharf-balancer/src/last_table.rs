@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 use wharf_base::Shutdown;
 use wharf_model::Table;
 
@@ -47,9 +48,13 @@ pub(crate) fn read(path: &Path) -> Option<Table> {
     None
 }
 
-/// Writes each table that is applied. A failed write is reported; the next table tries again.
-pub(crate) async fn run(shared: Arc<Shared>, path: PathBuf, shutdown: Shutdown) {
-    let mut applied = shared.applied();
+/// Writes each table that `applied` tells of. A failed write is reported; the next table tries again.
+pub(crate) async fn run(
+    shared: Arc<Shared>,
+    mut applied: watch::Receiver<u64>,
+    path: PathBuf,
+    shutdown: Shutdown,
+) {
     let mut written = 0;
     loop {
         let is_over = tokio::select! {

@@ -69,6 +69,11 @@ pub(crate) async fn run(
     }
 }
 
+/// What there is before the first window has ended.
+pub(crate) fn now(shared: &Shared, name: &str) -> PoolsObserved {
+    PoolsObserved { balancers: vec![view(shared, name, &HashMap::new())] }
+}
+
 fn key_of(release: &Release) -> (String, String, u32) {
     (release.app.clone(), release.service.clone(), release.release)
 }

@@ -105,10 +105,14 @@ pub async fn start(config: Config, deps: Deps, tasks: &Tasks) -> Result<Handle, 
     if let Some(writer) = writer {
         thread(tasks, "balancer-access-log".to_owned(), || writer.run())?;
     }
-    let (publish, observed) = watch::channel(Arc::new(PoolsObserved::default()));
+    // Never empty: no balancer at all would read as "nothing is in flight".
+    let (publish, observed) = watch::channel(Arc::new(observe::now(&shared, &deps.name)));
     tasks.spawn("balancer-observe", observe::run(Arc::clone(&shared), deps.name, publish, tasks.shutdown()));
     if let Some(path) = table_file {
-        tasks.spawn("balancer-last-table", last_table::run(Arc::clone(&shared), path, tasks.shutdown()));
+        // Subscribed before anybody can apply a table, so that none is missed.
+        let applied = shared.applied();
+        let run = last_table::run(Arc::clone(&shared), applied, path, tasks.shutdown());
+        tasks.spawn("balancer-last-table", run);
     }
     if let Some(tables) = deps.tables {
         tasks.spawn("balancer-tables", follow(Arc::clone(&shared), tables, tasks.shutdown()));
