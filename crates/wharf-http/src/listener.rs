@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -30,7 +31,7 @@ use crate::{Error, Peer};
 pub struct ServerOptions {
     /// Most connections at a time.
     pub connections_max: usize,
-    /// Longest wait for the TLS handshake, and for a whole request head.
+    /// Longest wait for the TLS handshake, for the first request, and for a whole request head.
     pub head_timeout: Duration,
     /// At shutdown, longest wait for the requests in flight on a connection.
     pub drain_timeout: Duration,
@@ -44,7 +45,8 @@ impl Default for ServerOptions {
             connections_max: 4_096,
             head_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(10),
-            ping: None,
+            // A peer that has lost power says nothing; without pings its connection would stay for ever.
+            ping: Some(Ping { interval: Duration::from_secs(30), timeout: Duration::from_secs(20) }),
         }
     }
 }
@@ -159,8 +161,10 @@ pub async fn serve_stream<S>(
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let until = shutdown.clone();
+    let (until, has_asked) = (shutdown.clone(), Arc::new(AtomicBool::new(false)));
+    let asked = Arc::clone(&has_asked);
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        asked.store(true, Ordering::Relaxed);
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer.clone());
         let (answer, until) = (router.clone().oneshot(request), until.clone());
@@ -174,8 +178,16 @@ pub async fn serve_stream<S>(
     }
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     tokio::pin!(connection);
+    // hyper's own timeout begins only once the first bytes have told which protocol it is.
+    let asks_nothing = async {
+        tokio::time::sleep(options.head_timeout).await;
+        if has_asked.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    };
     let result = tokio::select! {
         result = connection.as_mut() => result,
+        () = asks_nothing => return tracing::debug!("a connection was closed: it asked for nothing"),
         () = shutdown.cancelled() => {
             connection.as_mut().graceful_shutdown();
             match tokio::time::timeout(options.drain_timeout, connection).await {
@@ -212,6 +224,15 @@ mod tests {
         let address = first[0].local_addr().unwrap();
         let error = bind("api.listen", &[address]).await.unwrap_err().to_string();
         assert!(error.contains("api.listen") && error.contains("hint: another process"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_asks_for_nothing_is_closed() {
+        let (_ours, theirs) = tokio::io::duplex(1_024);
+        let peer = Peer { address: None, is_tls: false, certificate: None, inside: None };
+        let options = ServerOptions { head_timeout: Duration::from_millis(50), ..ServerOptions::default() };
+        let served = serve_stream(theirs, peer, Router::new(), options, Tasks::new().shutdown());
+        tokio::time::timeout(Duration::from_secs(10), served).await.expect("it ends");
     }
 
     #[tokio::test]
