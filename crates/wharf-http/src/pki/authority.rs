@@ -141,8 +141,11 @@ fn create(directory: &Path, key_path: &Path, certificate_path: &Path) -> Result<
 fn write_synced(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
     let aside: PathBuf = path.with_extension("new");
     let write = || {
-        let mut file =
-            std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&aside)?;
+        // What a killed process left has its own mode, and a key must not get that of a certificate.
+        if aside.exists() {
+            std::fs::remove_file(&aside)?;
+        }
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&aside)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         std::fs::rename(&aside, path)?;
@@ -157,4 +160,24 @@ fn certificate_error(error: impl std::fmt::Display) -> Error {
 
 fn file_error(path: &Path, error: &impl std::fmt::Display) -> Error {
     Error::Certificate { path: Some(path.to_owned()), reason: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn the_key_is_private_whatever_a_killed_process_has_left() {
+        let directory = tempfile::tempdir().unwrap();
+        let left = directory.path().join("ca.new");
+        std::fs::write(&left, "half").unwrap();
+        std::fs::set_permissions(&left, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let made = Authority::load_or_create(directory.path()).unwrap();
+        let mode = std::fs::metadata(directory.path().join("ca.key")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let read = Authority::load_or_create(directory.path()).unwrap();
+        assert_eq!(read.fingerprint(), made.fingerprint());
+    }
 }
