@@ -23,7 +23,8 @@ pub(crate) const COOKIE: &str = "wharf_session";
 /// Puts authentication in front of `api`, whose paths begin with `/api/v1` or are relative to it.
 ///
 /// `POST /session` and `POST /join` pass without credentials: they carry their own. Every other request needs a valid
-/// token or session (401), and a role that allows it (403): viewers may only GET, tokens and join tokens are for admins.
+/// token or session (401), and a role that allows it (403): viewers may only GET, and nothing that has secrets; tokens,
+/// join tokens and the removal of hosts are for admins.
 /// Handlers find a [`Caller`] among the request's extensions. Put it on last: it protects the routes that are in
 /// `api` by then, unknown paths included.
 pub fn authenticate(handle: &Handle, api: Router) -> Router {
@@ -73,9 +74,13 @@ fn identify(handle: &Handle, request: &Request, path: &str) -> Result<Identity, 
 
 /// The least role for a request. New paths are for deployers unless they only read.
 fn role_needed(method: &Method, path: &str) -> Role {
-    let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
-    match first {
+    let mut parts = path.trim_start_matches('/').split('/');
+    match parts.next().unwrap_or_default() {
         "tokens" | "join-tokens" => Role::Admin,
+        // The host's certificate is worthless afterwards: to undo it takes a join token.
+        "hosts" if *method == Method::DELETE => Role::Admin,
+        // A whole generation has the environment of every container, and with it passwords.
+        "generations" if parts.next().is_some() => Role::Deployer,
         // Anyone may end their own session.
         "session" => Role::Viewer,
         _ if method.is_safe() => Role::Viewer,
@@ -168,6 +173,10 @@ mod tests {
             (Method::GET, "/tokens", Role::Admin),
             (Method::DELETE, "/tokens/ab", Role::Admin),
             (Method::POST, "/join-tokens", Role::Admin),
+            (Method::POST, "/hosts/green1/drain", Role::Deployer),
+            (Method::DELETE, "/hosts/green1", Role::Admin),
+            (Method::GET, "/generations", Role::Viewer),
+            (Method::GET, "/generations/7", Role::Deployer),
             (Method::DELETE, "/session", Role::Viewer),
             (Method::PUT, "/anything/new", Role::Deployer),
         ] {
