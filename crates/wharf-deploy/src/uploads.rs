@@ -120,7 +120,7 @@ impl Uploads {
                 let is_needed = digest_of(&entry.path()).is_none_or(|digest| needed.contains(&digest));
                 if !is_needed && now.since(written) > age {
                     std::fs::remove_file(entry.path()).map_err(io("remove a file"))?;
-                    inner.bytes_total.fetch_sub(metadata.len(), Ordering::Relaxed);
+                    inner.discount(metadata.len());
                     removed += 1;
                 }
             }
@@ -135,6 +135,13 @@ const TEMPORARY: &str = ".upload-tmp";
 impl Inner {
     fn path_of(&self, digest: &Digest) -> PathBuf {
         self.directory.join(format!("{}-{}", digest.algorithm(), digest.hex()))
+    }
+
+    /// Counts bytes out. Never below zero: an upload whose client went away at the very end is a file that was not
+    /// counted, and a sum that wraps around would refuse every further upload.
+    fn discount(&self, bytes: u64) {
+        let less = |total: u64| Some(total.saturating_sub(bytes));
+        let _ = self.bytes_total.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 }
 
@@ -156,7 +163,7 @@ impl Unfinished<'_> {
 
 impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
-        self.inner.bytes_total.fetch_sub(self.counted, Ordering::Relaxed);
+        self.inner.discount(self.counted);
         // After a rename there is nothing to remove; a leftover is removed at the next start.
         let _ = std::fs::remove_file(self.path);
     }
