@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use http_body_util::BodyExt as _;
 use sha2::{Digest as _, Sha256};
+use tokio::sync::OwnedMutexGuard;
 use wharf_base::Digest;
 use wharf_disk::atomic;
 use wharf_model::FileBundle;
@@ -16,26 +17,32 @@ use super::link::Server;
 use crate::Error;
 
 /// Makes sure that the bundle is there and returns what is to be mounted: its directory, or its one file.
+///
+/// `gate` keeps other instances from the same bundle meanwhile: two that unpack into one directory leave half of it.
 pub(crate) async fn ensure(
     directory: &Path,
     bundle: &FileBundle,
     server: Option<&Server>,
+    gate: OwnedMutexGuard<()>,
 ) -> Result<PathBuf, Error> {
     let target = directory.join(bundle.digest.hex());
     if !target.exists() {
         let server = server.ok_or(Error::Offline)?;
         let archive = directory.join(format!("{}.tar", bundle.digest.hex()));
-        let result = fetch(server, bundle, &archive).await;
-        let result = match result {
-            Ok(()) => {
-                let (archive, target) = (archive.clone(), target.clone());
-                crate::blocking(move || unpack(&archive, &target)).await
-            }
-            Err(error) => Err(error),
-        };
-        // The archive has served, or is broken.
-        let _ = tokio::fs::remove_file(&archive).await;
-        result?;
+        if let Err(error) = fetch(server, bundle, &archive).await {
+            let _ = tokio::fs::remove_file(&archive).await;
+            return Err(error);
+        }
+        let to = target.clone();
+        let unpacked = crate::blocking(move || {
+            // This goes on when the unit is cancelled; until it has ended nobody else may begin.
+            let _gate = gate;
+            let result = unpack(&archive, &to);
+            // The archive has served, or is broken.
+            let _ = std::fs::remove_file(&archive);
+            result
+        });
+        unpacked.await?;
     }
     if bundle.is_file { only_file(&target) } else { Ok(target) }
 }

@@ -38,7 +38,7 @@ pub(crate) struct Workshop {
     pub(crate) files: PathBuf,
     pub(crate) server: watch::Receiver<Option<Server>>,
     pub(crate) pulled_bytes: AtomicU64,
-    /// Networks, volumes and images, which instances share, are made by one unit at a time.
+    /// Networks, volumes, files and images, which instances share, are made by one unit at a time.
     pub(crate) gates: Gates,
 }
 
@@ -196,8 +196,9 @@ impl Job {
         let (_, app) = self.wanted()?;
         let bundle = app.files.iter().find(|bundle| bundle.digest.as_str() == digest);
         let bundle = bundle.ok_or_else(|| Error::NoSuchFiles(digest.to_owned()))?;
+        let gate = self.shop.gates.pass(&format!("files {digest}")).await;
         let server = self.shop.server.borrow().clone();
-        files::ensure(&self.shop.files, bundle, server.as_ref()).await
+        files::ensure(&self.shop.files, bundle, server.as_ref(), gate).await
     }
 
     async fn create(&self, files: &HashMap<String, PathBuf>) -> Result<String, Error> {
