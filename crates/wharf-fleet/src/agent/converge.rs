@@ -39,6 +39,8 @@ const GATHER: Duration = Duration::from_millis(10);
 const RETRY_WAIT_FIRST: Duration = Duration::from_secs(1);
 /// Between tries when the Engine does not answer.
 const ENGINE_WAIT: Duration = Duration::from_secs(1);
+/// LIMIT: turns for the sake of a retry that is due; each is a call to the Engine.
+const RETRY_GAP: Duration = Duration::from_millis(100);
 /// Probes have a timeout of their own, of one second unless the user says otherwise.
 const FIRST_REPORT_WAIT: Duration = Duration::from_secs(2);
 /// The list of 1,000 containers takes 80 ms.
@@ -109,20 +111,7 @@ struct Failure {
 impl Converger {
     /// Runs until `shutdown`.
     pub(crate) async fn run(mut self, shutdown: Shutdown) {
-        let mut turns = Turns {
-            desired: None,
-            wanted: vec![],
-            found: vec![],
-            plan: Plan::default(),
-            running: BTreeMap::new(),
-            failures: BTreeMap::new(),
-            problem: None,
-            cut_off: None,
-            first_report_due: None,
-            is_untidy: true,
-            starts: Arc::new(Semaphore::new(self.config.starts_max.max(1))),
-            stops: Arc::new(Semaphore::new(self.config.stops_max.max(1))),
-        };
+        let mut turns = Turns::new(&self.config);
         loop {
             let next = tokio::select! {
                 next = self.turn(&mut turns) => next,
@@ -180,6 +169,7 @@ impl Converger {
                 self.health.look(engine, &turns.found, &turns.wanted).await;
                 next = next.min(self.judge(turns));
                 self.act(turns, engine).await;
+                next = turns.next_retry().map_or(next, |at| next.min(at));
             }
             (Err(problem), _) => {
                 turns.problem = Some(problem);
@@ -187,7 +177,6 @@ impl Converger {
             }
             (Ok(_), None) => {}
         }
-        next = turns.failures.values().map(|failure| failure.retry_at).fold(next, Instant::min);
         if let Some(until) = self.holds_back(turns) {
             return next.min(until);
         }
@@ -230,6 +219,7 @@ impl Converger {
         let Some(desired) = turns.desired.clone() else { return };
         let busy = turns.busy();
         turns.plan = plan::plan(&self.shop.owner, &turns.wanted, &turns.found, &busy);
+        turns.forget_mended(&busy);
         for unit in std::mem::take(&mut turns.plan.units) {
             self.start(turns, unit, &desired, engine);
         }
@@ -340,6 +330,23 @@ impl Converger {
 }
 
 impl Turns {
+    fn new(config: &AgentConfig) -> Turns {
+        Turns {
+            desired: None,
+            wanted: vec![],
+            found: vec![],
+            plan: Plan::default(),
+            running: BTreeMap::new(),
+            failures: BTreeMap::new(),
+            problem: None,
+            cut_off: None,
+            first_report_due: None,
+            is_untidy: true,
+            starts: Arc::new(Semaphore::new(config.starts_max.max(1))),
+            stops: Arc::new(Semaphore::new(config.stops_max.max(1))),
+        }
+    }
+
     /// Takes a new desired state in: cancels and forgets what was about another specification.
     fn follow(&mut self, desired: Option<Arc<HostDesired>>, published: Option<IpAddr>) {
         let Some(desired) = desired else { return };
@@ -416,6 +423,27 @@ impl Turns {
         self.running.keys().cloned().chain(failed).collect()
     }
 
+    /// Forgets failures about which nothing is left to do: what failed has come to be all the same, as when a container
+    /// that could not be removed is gone a moment later.
+    fn forget_mended(&mut self, busy: &BTreeSet<String>) {
+        let plan = &self.plan;
+        let is_planned = |instance: &String| {
+            plan.waiting.contains_key(instance) || plan.units.iter().any(|unit| unit.instance == *instance)
+        };
+        self.failures.retain(|instance, _| busy.contains(instance) || is_planned(instance));
+    }
+
+    /// When the next failed instance is tried again. Those that are being tried, or wait for another one, come with the
+    /// end of that.
+    fn next_retry(&self) -> Option<Instant> {
+        let waits = |instance: &String| {
+            self.running.contains_key(instance) || self.plan.waiting.contains_key(instance)
+        };
+        let next =
+            self.failures.iter().filter(|(id, _)| !waits(id)).map(|(_, failure)| failure.retry_at).min();
+        next.map(|at| at.max(Instant::now() + RETRY_GAP))
+    }
+
     fn is_at_rest(&self) -> bool {
         self.plan.is_empty() && self.running.is_empty() && self.failures.is_empty()
     }
@@ -446,5 +474,48 @@ async fn list(engine: &Engine, owner: &str) -> Result<Vec<Found>, String> {
         Err(_) => {
             Err(format!("the Docker Engine did not list containers within {} s", LIST_TIMEOUT.as_secs()))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn running(turns: &mut Turns, instance: &str) {
+        let running =
+            Running { phase: Phase::Stopping, hash: String::new(), cancel: CancellationToken::new() };
+        turns.running.insert(instance.to_owned(), running);
+    }
+
+    fn failed(turns: &mut Turns, instance: &str) {
+        running(turns, instance);
+        let outcome = Outcome::Failed("it is still there".to_owned());
+        turns.ended(instance.to_owned(), outcome, Duration::from_secs(30));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_that_has_mended_itself_is_forgotten() {
+        let mut turns = Turns::new(&AgentConfig::default());
+        failed(&mut turns, "old");
+        let at = turns.next_retry().unwrap();
+        turns.forget_mended(&turns.busy());
+        assert!(!turns.is_at_rest(), "it is tried again first");
+        tokio::time::advance(at - Instant::now()).await;
+        // The container is gone: there is nothing to plan.
+        turns.forget_mended(&turns.busy());
+        assert!(turns.is_at_rest() && turns.next_retry().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_retry_that_runs_or_waits_makes_no_turns() {
+        let mut turns = Turns::new(&AgentConfig::default());
+        failed(&mut turns, "a");
+        failed(&mut turns, "b");
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert!(turns.next_retry().unwrap() > Instant::now(), "never at once");
+        running(&mut turns, "a");
+        turns.plan.waiting.insert("b".to_owned(), "waits for c".to_owned());
+        turns.forget_mended(&turns.busy());
+        assert_eq!((turns.failures.len(), turns.next_retry()), (2, None));
     }
 }
