@@ -87,7 +87,10 @@ async fn session(
                 let document = serde_json::to_vec(&stored).expect("plain records are JSON");
                 tables.send_replace(Some(Arc::new(stored.table)));
                 let path = path.to_owned();
-                crate::blocking(move || atomic::write_private(&path, &document)).await?;
+                // The table is in use all the same; the next one is stored, or this one by the balancer itself.
+                if let Err(error) = crate::blocking(move || atomic::write_private(&path, &document)).await {
+                    tracing::error!(%error, "the table can't be stored for the next start");
+                }
             }
             changed = views.changed() => {
                 if changed.is_err() {

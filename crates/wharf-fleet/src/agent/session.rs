@@ -16,6 +16,8 @@ use crate::protocol::{Announcement, HostDesired, VERSION};
 
 /// Changes within this time make one report. The first after a rest goes out at once.
 const REPORT_GAP: Duration = Duration::from_millis(50);
+/// Before a desired state that the disk refused is fetched again.
+const DISK_WAIT: Duration = Duration::from_secs(5);
 
 pub(crate) struct Session {
     pub(crate) desired: watch::Sender<Option<Arc<HostDesired>>>,
@@ -32,17 +34,24 @@ impl Session {
         self.reports.mark_changed();
         let mut last_sent = Instant::now() - REPORT_GAP;
         let mut due = last_sent;
+        // What was announced and could not be stored, and when to try again.
+        let (mut missed, mut retry_at) = (None, last_sent);
         loop {
-            tokio::select! {
+            let announced = tokio::select! {
                 line = lines.next::<Announcement>() => match line? {
-                    Some(announcement) => self.follow(&server, announcement).await?,
+                    Some(announcement) => announcement,
                     None => return Ok(()),
+                },
+                () = tokio::time::sleep_until(retry_at), if missed.is_some() => match missed.take() {
+                    Some(announcement) => announcement,
+                    None => continue,
                 },
                 changed = self.reports.changed() => {
                     if changed.is_err() {
                         return Ok(());
                     }
                     due = due.min(last_sent + REPORT_GAP);
+                    continue;
                 }
                 () = tokio::time::sleep_until(due) => {
                     let report = Arc::clone(&self.reports.borrow_and_update());
@@ -60,8 +69,21 @@ impl Session {
                         }
                         result => result?,
                     }
+                    continue;
                 }
-            }
+            };
+            missed = match self.follow(&server, announced.clone()).await {
+                // The containers are well and their reports go on; ending the session would make the host look lost.
+                Err(Error::Disk(error)) => {
+                    tracing::error!(%error, "the new desired state can't be stored, so the one before it stays");
+                    retry_at = Instant::now() + DISK_WAIT;
+                    Some(announced)
+                }
+                result => {
+                    result?;
+                    None
+                }
+            };
         }
     }
 
