@@ -81,6 +81,7 @@ async fn watch_tables(
 ) -> Result<Response, Error> {
     refuse_unless_balancer(&fleet, &identity)?;
     let connected = fleet.connected(identity.clone(), peer.address.map(|address| address.ip()))?;
+    fleet.expect_balancer(&identity);
     let shutdown = fleet.tasks.shutdown();
     Ok(ndjson(follow(fleet.tables.subscribe(), |table| (**table).clone(), connected, identity, shutdown)))
 }

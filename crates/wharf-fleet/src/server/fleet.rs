@@ -47,6 +47,9 @@ pub(crate) struct State {
     pub(crate) hosts: BTreeMap<Name, Host>,
     by_fingerprint: HashMap<Digest, Name>,
     pub(crate) balancers: BTreeMap<Name, BalancerView>,
+    /// Balancers that route by a table of which we know nothing yet: connected and not heard, or (until then) not back
+    /// since the server's start. To `deploy` they have not followed.
+    expected: BTreeMap<Name, Option<Instant>>,
 }
 
 /// A host, as far as memory needs it.
@@ -95,6 +98,9 @@ impl Fleet {
             if host.record.last_seen > host.record.joined {
                 host.liveness = Liveness::Lost;
                 host.lost_since = Some(grace_ends);
+            }
+            if super::is_balancer(&host.record.labels) {
+                state.expected.insert(host.record.name.clone(), Some(grace_ends));
             }
             state.insert(host);
         }
@@ -302,9 +308,19 @@ impl Fleet {
         let host = state.known(identity).ok_or(Error::UnknownHost)?;
         if host.liveness == Liveness::Up {
             state.balancers.insert(identity.name.clone(), view);
+            state.expected.remove(&identity.name);
             self.changed.notify_one();
         }
         Ok(())
+    }
+
+    /// A balancer follows the tables from now on; what it does with them it tells later.
+    pub(crate) fn expect_balancer(&self, identity: &Identity) {
+        let mut state = self.state();
+        if state.known(identity).is_some() && !state.balancers.contains_key(&identity.name) {
+            state.expected.insert(identity.name.clone(), None);
+            self.changed.notify_one();
+        }
     }
 
     fn tell_changes(&self, host: &Name, before: &HostReport, after: &HostReport) {
@@ -391,7 +407,18 @@ impl State {
             self.by_fingerprint.remove(fingerprint);
         }
         self.balancers.remove(name);
+        self.expected.remove(name);
         Some(host)
+    }
+
+    /// Every balancer that routes, and when time alone will change that.
+    pub(crate) fn pools(&self, now: Instant) -> (PoolsObserved, Option<Instant>) {
+        let is_due = |until: &Option<Instant>| until.is_none_or(|until| now < until);
+        let expected: Vec<_> = self.expected.iter().filter(|(_, until)| is_due(until)).collect();
+        let silent = |name: &Name| BalancerView { name: name.to_string(), ..BalancerView::default() };
+        let silent = expected.iter().map(|(name, _)| silent(name));
+        let next = expected.iter().filter_map(|(_, until)| **until).min();
+        (PoolsObserved { balancers: self.balancers.values().cloned().chain(silent).collect() }, next)
     }
 
     /// The host behind an identity, if it is still the same one.
@@ -452,6 +479,7 @@ impl Drop for Connected {
                 host.liveness = Liveness::Lost;
                 host.lost_since = Some(Instant::now());
                 state.balancers.remove(&self.identity.name);
+                state.expected.remove(&self.identity.name);
             }
             lost
         };

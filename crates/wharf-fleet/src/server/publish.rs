@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 use wharf_base::Tasks;
-use wharf_model::{Liveness, Observed, PoolsObserved, Table};
+use wharf_model::{Liveness, Observed, Table};
 
 use super::fleet::{Fleet, Host};
 use super::table::{self, HostFacts, Presence};
@@ -62,7 +62,8 @@ fn publish(fleet: &Fleet) -> Option<Instant> {
             );
             observed.hosts.insert(name.clone(), (host.liveness, (*host.report).clone()));
         }
-        let pools = PoolsObserved { balancers: state.balancers.values().cloned().collect() };
+        let (pools, until) = state.pools(now);
+        next = [next, until].into_iter().flatten().min();
         (observed, table::routes(&generation, &facts), pools, next)
     };
     send_changed(&fleet.observed, observed);
