@@ -5,16 +5,16 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{checked, run};
+use crate::support::{Ran, checked, run};
 
 /// Runs `docker ARGS` and returns what it prints; it must succeed.
 pub(crate) fn docker(args: &[&str]) -> String {
     checked(command(None).args(args))
 }
 
-/// The same against the Engine with this socket.
-pub(crate) fn docker_at(socket: &Path, args: &[&str]) -> String {
-    checked(command(Some(socket)).args(args))
+/// The same against the Engine with this socket; it may fail.
+pub(crate) fn docker_at(socket: &Path, args: &[&str]) -> Ran {
+    run(command(Some(socket)).args(args))
 }
 
 fn command(socket: Option<&Path>) -> Command {

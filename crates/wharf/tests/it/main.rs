@@ -18,6 +18,7 @@ mod hosts;
 mod load;
 mod output;
 mod program;
+mod refusals;
 mod registry;
 mod routes;
 mod server;
