@@ -190,3 +190,21 @@ impl Record {
             && table.same_route(&claim.route).is_some_and(|route| has_other(route, backend.uid))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_connection_that_does_not_close_is_ended() {
+        let address = ([127, 0, 0, 1], 1).into();
+        let record = Record::new(address, address, false, 1);
+        let table = Compiled::new(0, 0, 0, Vec::new());
+        record.tick(1, &table);
+        assert_eq!(record.verdict.replace(Verdict::None), Verdict::Close);
+        record.tick(CLOSING_TICKS, &table);
+        assert_eq!(record.verdict.get(), Verdict::None);
+        record.tick(1 + CLOSING_TICKS, &table);
+        assert_eq!(record.verdict.get(), Verdict::Kill);
+    }
+}
