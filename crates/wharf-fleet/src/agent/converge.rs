@@ -84,8 +84,8 @@ struct Turns {
     running: BTreeMap<String, Running>,
     failures: BTreeMap<String, Failure>,
     problem: Option<String>,
-    /// Containers that the machine's power loss ended; `None` before the first look.
-    cut_off: Option<BTreeSet<String>>,
+    /// Containers that went down with the machine or the Engine, and their status; `None` before the first look.
+    cut_off: Option<BTreeMap<String, i64>>,
     /// Latest time for the first report.
     first_report_due: Option<Instant>,
     /// Networks and files may be left over.
@@ -156,6 +156,8 @@ impl Converger {
         let mut next = Instant::now() + self.config.converge_interval;
         let desired = self.desired.borrow_and_update().clone();
         turns.follow(desired, self.shop.published);
+        // Connected anew, or it did not answer: its containers may have gone down with it.
+        let was_away = self.engine.has_changed().unwrap_or(false) || turns.problem.is_some();
         let engine = self.engine.borrow_and_update().clone();
         let listed = match &engine {
             Some(engine) => list(engine, &self.shop.owner).await,
@@ -164,8 +166,8 @@ impl Converger {
         match (listed, &engine) {
             (Ok(found), Some(engine)) => {
                 turns.problem = None;
-                turns.found = found;
-                turns.mark_cut_off();
+                let before = std::mem::replace(&mut turns.found, found);
+                turns.mark_cut_off(if was_away { &before } else { &[] });
                 self.health.look(engine, &turns.found, &turns.wanted).await;
                 next = next.min(self.judge(turns));
                 self.act(turns, engine).await;
@@ -370,27 +372,30 @@ impl Turns {
     }
 
     /// What the first look finds ended with status 255 went down with the machine: that is how the Engine records a
-    /// container whose process it has lost. A routed service is never meant to end, so it is started again, whatever its
-    /// restart policy; one that ends with 255 later is treated as its policy says.
-    fn mark_cut_off(&mut self) {
+    /// container whose process it has lost. What ran in the last look before the Engine was `away` and has ended now was
+    /// stopped by the Engine as it went. A routed service is never meant to end, so both are started again, whatever
+    /// their restart policy; one that ends in another way later is treated as its policy says.
+    fn mark_cut_off(&mut self, away: &[Found]) {
         let is_routed = |found: &Found| {
             let mut mine = self.wanted.iter().filter(|one| one.instance.id == found.instance);
             mine.any(|one| one.instance.serve.is_some())
         };
-        let ended = |found: &&Found| found.run == Run::Exited(255);
-        let now: BTreeSet<String> = self
-            .found
-            .iter()
-            .filter(ended)
-            .filter(|found| is_routed(found))
-            .map(|found| found.id.clone())
-            .collect();
-        let still = match self.cut_off.take() {
-            None => now,
-            Some(before) => before.intersection(&now).cloned().collect(),
+        let ran = |id: &str| away.iter().any(|found| found.id == id && found.run == Run::Running);
+        let before = self.cut_off.take();
+        let is_cut_off = |id: &str, status: i64| match &before {
+            None => status == 255,
+            Some(before) => before.get(id) == Some(&status) || ran(id),
         };
+        let mut still = BTreeMap::new();
+        for found in self.found.iter().filter(|found| is_routed(found)) {
+            if let Run::Exited(status) = found.run
+                && is_cut_off(&found.id, status)
+            {
+                still.insert(found.id.clone(), status);
+            }
+        }
         for found in &mut self.found {
-            found.was_cut_off = still.contains(&found.id);
+            found.was_cut_off = still.contains_key(&found.id);
         }
         self.cut_off = Some(still);
     }

@@ -28,7 +28,7 @@ pub(crate) struct Found {
     pub(crate) published: Vec<(IpAddr, u16, u16)>,
     /// The verdict over all checks; set by the agent, not by the Engine.
     pub(crate) is_healthy: bool,
-    /// The machine went down under it; set by the agent.
+    /// The machine or the Engine went down under it; set by the agent.
     pub(crate) was_cut_off: bool,
 }
 

@@ -183,7 +183,12 @@ fn hosts_join_serve_drain_are_cut_off_and_leave() {
     // An Engine that restarts takes its containers along; they come back, and no request notices.
     server.ok(&["scale", "--app", &app.name, "web=3"]);
     assert_eq!((site.containers(1).len(), site.containers(2).len()), (2, 1));
+    let before = site.containers(2);
     site.runtime.block_on(site.lab.dockerd_restart(2)).unwrap();
+    eventually("the container has been started again", DEADLINE, || {
+        let now = site.containers(2);
+        (now.len() == 1 && now != before).then_some(())
+    });
     eventually("all are healthy again", DEADLINE, || {
         let instances = server.json(&["ps", &app.name]);
         let states = instances["instances"].as_array()?;
@@ -196,7 +201,7 @@ fn hosts_join_serve_drain_are_cut_off_and_leave() {
     server.run(&["host", "rm", "one"]).expect(1).says("one").says("hint:");
     server.run(&["host", "drain", "one"]).expect(0).says("draining");
     eventually("host one is empty", DEADLINE, || site.containers(1).is_empty().then_some(()));
-    assert_eq!(site.containers(2).len(), 3);
+    assert_eq!(site.containers(2).len(), 3, "{}\n{}", server.ok(&["ps"]), server.ok(&["deploy", "ls"]));
     assert!(site.containers(2).contains(&before[0]));
     assert_eq!(load.end_without_failure().texts.keys().collect::<Vec<_>>(), ["here", "there"]);
     server.run(&["host", "rm", "one"]).expect(0).says("removed");
