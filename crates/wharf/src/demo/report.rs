@@ -77,6 +77,9 @@ pub(super) fn json(told: &Told, broken: &[String]) -> Value {
         })
         .collect();
     json!({
+        "wharf": env!("CARGO_PKG_VERSION"),
+        "command": format!("wharf demo --once --rate {}", told.rate),
+        "machine": machine(),
         "lab": told.is_lab,
         "rate": told.rate,
         "scenes": scenes,
@@ -85,5 +88,18 @@ pub(super) fn json(told: &Told, broken: &[String]) -> Value {
         "lost_host": told.lost_host,
         "pulled_bytes": &told.pulled,
         "broken_promises": broken,
+    })
+}
+
+/// Where it was measured.
+fn machine() -> Value {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let cpu_info = read("/proc/cpuinfo");
+    let cpu =
+        cpu_info.lines().find_map(|line| Some(line.strip_prefix("model name")?.split_once(':')?.1.trim()));
+    json!({
+        "cpu": cpu,
+        "cores": std::thread::available_parallelism().map_or(1, usize::from),
+        "kernel": read("/proc/sys/kernel/osrelease").trim(),
     })
 }
