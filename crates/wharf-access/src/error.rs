@@ -36,6 +36,9 @@ pub enum Error {
     /// The name of a token is no name.
     #[error("`{0}` is not a name for a token; use 1 to 63 printable characters")]
     BadName(String),
+    /// The role of a token is no role.
+    #[error("`{0}` is not a role\n  hint: the roles are viewer, deployer and admin")]
+    BadRole(String),
     /// There is no such token.
     #[error("there is no token with the id `{0}`")]
     NoSuchToken(String),
@@ -67,7 +70,7 @@ impl Error {
             Error::TooManyFailures => ErrorCode::ResourceExhausted,
             Error::RoleTooLow { .. } | Error::CrossSite => ErrorCode::PermissionDenied,
             Error::NameTaken(_) => ErrorCode::AlreadyExists,
-            Error::BadName(_) => ErrorCode::InvalidArgument,
+            Error::BadName(_) | Error::BadRole(_) => ErrorCode::InvalidArgument,
             Error::NoSuchToken(_) => ErrorCode::NotFound,
             Error::LastAdmin(_) => ErrorCode::Conflict,
             Error::TooManyTokens(_) | Error::TooManyStreams(_) => ErrorCode::ResourceExhausted,

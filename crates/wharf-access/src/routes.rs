@@ -11,7 +11,7 @@ use wharf_http::{ApiError, Peer, Role};
 
 use crate::authenticate::{COOKIE, address, cookie, is_same_origin};
 use crate::book::Identity;
-use crate::{Error, Handle, TokenView, events};
+use crate::{Error, Handle, TokenView, events, role};
 
 /// The routes of access, relative to `/api/v1`. They expect [`crate::authenticate`] in front of them.
 pub fn routes(handle: Handle) -> Router {
@@ -84,7 +84,7 @@ async fn list_tokens(State(handle): State<Handle>) -> Json<serde_json::Value> {
 #[serde(deny_unknown_fields)]
 struct NewToken {
     name: String,
-    role: Role,
+    role: String,
 }
 
 #[derive(Serialize)]
@@ -102,7 +102,9 @@ async fn create_token(
     let Json(wanted) = Json::<NewToken>::from_request(request, &())
         .await
         .map_err(|error| ApiError::new(wharf_base::ErrorCode::InvalidArgument, error.body_text()))?;
-    let (view, token) = handle.create_token(&wanted.name, wanted.role, &caller.name).await?;
+    let role =
+        role::parse(&wanted.role).ok_or_else(|| Error::BadRole(wanted.role.chars().take(63).collect()))?;
+    let (view, token) = handle.create_token(&wanted.name, role, &caller.name).await?;
     Ok((StatusCode::CREATED, Json(CreatedToken { token, view })).into_response())
 }
 

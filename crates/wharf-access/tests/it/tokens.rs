@@ -109,6 +109,10 @@ async fn tokens_are_made_listed_used_and_removed_over_http() {
     assert_eq!(event, json!({ "kind": "token_removed", "name": "ci", "by": "admin" }));
     assert_eq!(server.as_token("GET /apps", token, None).await.status, 401);
     assert_eq!(server.as_token(&format!("DELETE /tokens/{id}"), &admin, None).await.status, 404);
+    let body = Some(json!({ "name": "a", "role": "root" }));
+    let refused = server.as_token("POST /tokens", &admin, body).await.json;
+    assert_eq!(refused["error"]["message"], "`root` is not a role");
+    assert_eq!(refused["error"]["hint"], "the roles are viewer, deployer and admin");
     for (name, role) in [("", "admin"), (" a", "admin"), ("a\nb", "admin"), ("a", "root")] {
         let body = Some(json!({ "name": name, "role": role }));
         assert_eq!(server.as_token("POST /tokens", &admin, body).await.status, 400, "{name:?} {role}");
