@@ -64,6 +64,7 @@ pub async fn start(config: Config, deps: Deps, tasks: &Tasks) -> Result<Handle, 
     let log_path = log_path(&config.access_log, deps.dir.as_deref());
     let log = match &log_path {
         Some(path) => {
+            has_directory(path, &config.access_log)?;
             let bytes_max = config.limits.log_bytes.0 as usize;
             let opened = access_log::open(path, bytes_max, Arc::clone(&shared));
             Some(opened.map_err(|source| Error::AccessLog { path: path.clone(), source })?)
@@ -224,6 +225,15 @@ fn log_path(text: &str, dir: Option<&Path>) -> Option<PathBuf> {
         "-" => Some(PathBuf::from("-")),
         _ => Some(dir.map_or_else(|| PathBuf::from(text), |dir| dir.join(text))),
     }
+}
+
+/// A directory outside of the balancer's own is not made: a misspelt path would go unnoticed, and with it the log.
+fn has_directory(path: &Path, text: &str) -> Result<(), Error> {
+    let parent = Path::new(text).is_absolute().then(|| path.parent()).flatten();
+    let Some(missing) = parent.filter(|parent| !parent.is_dir()) else { return Ok(()) };
+    let problem = format!("{} is no directory; hint: make it, or set balancer.access_log", missing.display());
+    let source = std::io::Error::new(std::io::ErrorKind::NotFound, problem);
+    Err(Error::AccessLog { path: path.to_owned(), source })
 }
 
 /// Runs `body` in a thread with a runtime of its own. The runtime can't be sent there, so it is made there, and

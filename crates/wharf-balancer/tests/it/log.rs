@@ -80,3 +80,23 @@ async fn a_request_whose_client_ends_at_once_is_logged_as_well() {
     }
     assert!(balancer.log_lines().await.iter().all(|line| line.contains("\" 499 0 ")));
 }
+
+#[tokio::test]
+async fn a_log_in_a_directory_that_is_not_there_is_refused_by_its_path() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("misspelt/access.log");
+    let config = wharf_balancer::Config {
+        http: vec![([127, 0, 0, 1], 0).into()],
+        access_log: path.display().to_string(),
+        ..wharf_balancer::Config::default()
+    };
+    let clock = std::sync::Arc::new(wharf_base::SystemClock);
+    let deps = wharf_balancer::Deps { clock, name: "local".into(), dir: None, tables: None };
+    let Err(error) = wharf_balancer::start(config, deps, &wharf_base::Tasks::new()).await else {
+        panic!("it must not start");
+    };
+    assert!(error.to_string().contains(&path.display().to_string()), "{error}");
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("misspelt is no directory; hint: make it"), "{cause}");
+    assert!(!path.parent().unwrap().exists(), "nothing is made");
+}
