@@ -36,10 +36,11 @@ pub(super) async fn run(global: &Global, command: HostCommand, output: Output) -
             let request = json!({ "ttl": ttl, "uses": uses, "labels": labels, "host": host });
             let answer: JoinToken = client.post("/api/v1/join-tokens", &request).await?;
             output.result(&answer, || {
-                format!(
-                    "On the host that is to join (valid until {}):\n\n  {}",
-                    answer.expires, answer.command
-                )
+                let JoinToken { token, expires, command } = &answer;
+                match closed(command) {
+                    Some(why) => format!("Token (valid until {expires}): {token}\n\n{why}"),
+                    None => format!("On the host that is to join (valid until {expires}):\n\n  {command}"),
+                }
             })
         }
         HostCommand::Drain { name, undo } => {
@@ -58,6 +59,20 @@ pub(super) async fn run(global: &Global, command: HostCommand, output: Output) -
             output.result(&json!({ "removed": name }), || format!("{name} is removed"))
         }
     }
+}
+
+/// Why no other machine can run `command`, and what to open: joining over http would send the token readable.
+fn closed(command: &str) -> Option<String> {
+    let url = command.split_whitespace().find(|word| word.starts_with("http://"))?;
+    Some(format!(
+        "No other machine can join yet: this server is reached at {url}, and joining takes https.\n\
+         Open it in its wharf.yaml, with its own address in place of 10.0.0.1, and start it again:\n\n  \
+         server: {{ address: 10.0.0.1 }}\n  \
+         api: {{ listen: [127.0.0.1:7700, 10.0.0.1:7700] }}   # without api.insecure\n  \
+         agents: {{ listen: [10.0.0.1:7701] }}\n  \
+         registry: {{ listen: [127.0.0.1:5000, 10.0.0.1:5000], address: 10.0.0.1:5000 }}\n\n\
+         Then `wharf host token` prints the command for the new host."
+    ))
 }
 
 fn table(hosts: &[HostView], output: Output) -> String {
@@ -109,5 +124,18 @@ fn state(host: &HostView, _output: Output) -> String {
         (Liveness::Up, true) => "draining".to_owned(),
         (Liveness::Lost, _) => "lost".to_owned(),
         (Liveness::Never, _) => "joined".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_cannot_work_is_replaced_by_what_to_open() {
+        let why = closed("wharf join http://127.0.0.1:7700 --token t --name NAME").unwrap();
+        assert!(why.contains("reached at http://127.0.0.1:7700"), "{why}");
+        assert!(why.contains("\n  agents: { listen: [10.0.0.1:7701] }\n"), "{why}");
+        assert_eq!(closed("wharf join https://10.0.0.1:7700 --token t --name NAME"), None);
     }
 }
