@@ -68,7 +68,7 @@ fn message(error: &anyhow::Error) -> String {
 
 /// A hint that is better here than what the error may carry itself.
 fn hint(error: &anyhow::Error) -> Option<String> {
-    let http = error.downcast_ref::<wharf_http::Error>()?;
+    let Some(http) = error.downcast_ref::<wharf_http::Error>() else { return file_hint(error) };
     match http {
         wharf_http::Error::Connect { peer, .. } => Some(format!(
             "is the server running? start it with `wharf up`, or name another with --server (tried {peer})"
@@ -77,6 +77,45 @@ fn hint(error: &anyhow::Error) -> Option<String> {
             "give a token with --token, WHARF_TOKEN or `wharf login`; on the server's machine --data DIR finds the first one"
                 .to_owned(),
         ),
+        wharf_http::Error::Api(api) if api.code == ErrorCode::NotFound => not_found_hint(&api.message),
+        wharf_http::Error::Tls { peer, reason } if reason.contains("InvalidContentType") => {
+            Some(format!("does {peer} speak plain HTTP? then write http://{peer}"))
+        }
+        wharf_http::Error::Tls { reason, .. } if reason.contains("certificate") => Some(
+            "trust the server's own CA: wharf login URL --ca FILE, with its <data>/ca/ca.pem".to_owned(),
+        ),
+        wharf_http::Error::Exchange { peer, source }
+            if source.is_parse() || source.is_incomplete_message() =>
+        {
+            Some(format!("does {peer} speak TLS? then write https://{peer}; else see whether the server runs"))
+        }
+        wharf_http::Error::Answer { peer, .. } => Some(format!(
+            "is {peer} the API of a Wharf server? it listens on port 7700 unless api.listen says otherwise"
+        )),
+        _ => None,
+    }
+}
+
+/// What lists the things of which one was not found.
+fn not_found_hint(message: &str) -> Option<String> {
+    let lists = [("no application", "wharf apps"), ("no repository", "wharf registry ls")];
+    let (_, command) = lists.into_iter().find(|(what, _)| message.contains(what))?;
+    Some(format!("`{command}` lists them"))
+}
+
+/// For a file that can't be read.
+fn file_hint(error: &anyhow::Error) -> Option<String> {
+    let message = error.to_string();
+    if !message.starts_with("cannot read") || message.contains("hint: ") {
+        return None;
+    }
+    match error.root_cause().downcast_ref::<std::io::Error>()?.kind() {
+        std::io::ErrorKind::NotFound => {
+            let folder = std::env::current_dir().ok()?;
+            Some(format!("there is no such file; paths are relative to {}", folder.display()))
+        }
+        std::io::ErrorKind::PermissionDenied => Some("run this as the user who owns the file".to_owned()),
+        std::io::ErrorKind::IsADirectory => Some("it is a directory; name the file".to_owned()),
         _ => None,
     }
 }
@@ -103,5 +142,25 @@ mod tests {
         assert_eq!(message(&inline), "cannot listen: in use\n  hint: take another");
         assert_eq!(status(&usage("x")), 2);
         assert_eq!(status(&anyhow::anyhow!("x")), 1);
+    }
+
+    #[test]
+    fn what_was_not_found_is_listed_by_a_command() {
+        let hint_of = |message: &str| {
+            let api = wharf_http::ApiError::new(ErrorCode::NotFound, message);
+            hint(&wharf_http::Error::Api(api).into())
+        };
+        let apps = hint_of("there is no application `x`\n  hint: `wharf ps` lists them");
+        assert_eq!(apps.as_deref(), Some("`wharf apps` lists them"));
+        assert_eq!(hint_of("no repository x").as_deref(), Some("`wharf registry ls` lists them"));
+        assert_eq!(hint_of("there is no deploy 7"), None);
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_looked_for_from_here() {
+        let missing = anyhow::Error::from(std::io::Error::from(std::io::ErrorKind::NotFound));
+        assert!(hint(&missing.context("cannot read x.yaml")).unwrap().contains("relative to"));
+        let other = anyhow::Error::from(std::io::Error::from(std::io::ErrorKind::NotFound));
+        assert_eq!(hint(&other.context("cannot start")), None);
     }
 }
