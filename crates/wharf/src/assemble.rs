@@ -8,6 +8,7 @@ mod balancer_alone;
 mod registry_access;
 
 use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -178,7 +179,7 @@ async fn fleet(
     let server_address = config.server.address.clone().unwrap_or_else(|| "127.0.0.1".to_owned());
     let is_open = config.server.address.is_some() && !config.api.insecure;
     let scheme = if is_open { "https" } else { "http" };
-    let api_port = config.api.listen.first().map_or(7700, std::net::SocketAddr::port);
+    let api_port = config.api.listen.first().map_or(7700, SocketAddr::port);
     let deps = wharf_fleet::Deps {
         database: ground.database.clone(),
         events: Arc::new(ground.events.clone()),
@@ -222,7 +223,7 @@ async fn registry(
 fn registry_is_tls(config: &Config) -> bool {
     let address = config.registry.image_address();
     let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host);
-    let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     let is_loopback = host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback());
     !is_loopback && !config.registry.insecure
 }
@@ -274,14 +275,43 @@ async fn listen(
 ) -> anyhow::Result<()> {
     let listeners = wharf_http::bind("api.listen", &config.api.listen).await?;
     let tls = ground.authority.server_config(&ground.names, ClientAuth::None)?;
-    for (index, listener) in listeners.into_iter().enumerate() {
+    let mut consoles = Vec::new();
+    for listener in listeners {
         let address = listener.local_addr()?;
         let is_plain = address.ip().is_loopback() || config.api.insecure;
         let scheme = if is_plain { "http" } else { "https" };
-        addresses.insert(index, format!("console, API  {scheme}://{address}"));
+        let places = reached_at(address, &ground.names);
+        consoles.extend(places.into_iter().map(|place| format!("console, API  {scheme}://{place}")));
         let tls = (!is_plain).then(|| Arc::clone(&tls));
         let options = wharf_http::ServerOptions::default();
         wharf_http::serve("api", listener, tls, router.clone(), options, tasks);
     }
+    addresses.splice(0..0, consoles);
     Ok(())
+}
+
+/// Where a browser can open a listener: its address or, if it has every address, the names of the certificate.
+fn reached_at(address: SocketAddr, names: &[String]) -> Vec<String> {
+    if !address.ip().is_unspecified() {
+        return vec![address.to_string()];
+    }
+    let place = |name: &String| match name.parse::<IpAddr>() {
+        Ok(ip) if ip.is_unspecified() => None,
+        Ok(ip) => Some(SocketAddr::new(ip, address.port()).to_string()),
+        Err(_) => Some(format!("{name}:{}", address.port())),
+    };
+    names.iter().filter_map(place).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_address_is_shown_as_the_names_of_the_certificate() {
+        let names = ["0.0.0.0", "10.0.0.1", "::1", "localhost"].map(str::to_owned);
+        let shown = |address: &str| reached_at(address.parse().unwrap(), &names);
+        assert_eq!(shown("0.0.0.0:77"), ["10.0.0.1:77", "[::1]:77", "localhost:77"]);
+        assert_eq!(shown("10.0.0.2:77"), ["10.0.0.2:77"]);
+    }
 }
