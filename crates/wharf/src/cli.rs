@@ -5,6 +5,8 @@ mod fleet_args;
 mod lab_args;
 mod server_args;
 
+use std::path::{Path, PathBuf};
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use client_args::{
@@ -39,20 +41,60 @@ pub(crate) struct Cli {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Global {
     /// Server to talk to [default: the one of `wharf login`, else this machine's]
-    #[arg(long, global = true, env = "WHARF_SERVER", value_name = "URL")]
+    #[arg(long, global = true, env = "WHARF_SERVER", value_name = "URL", help_heading = "Global options")]
     pub(crate) server: Option<String>,
     /// Token [default: of `wharf login`; on the server's own machine, of the file under --data]
-    #[arg(long, global = true, env = "WHARF_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "WHARF_TOKEN",
+        value_name = "TOKEN",
+        hide_env_values = true,
+        help_heading = "Global options"
+    )]
     pub(crate) token: Option<String>,
-    /// Where the server keeps its state
-    #[arg(long, global = true, env = "WHARF_DATA", value_name = "DIR", default_value = "wharf-data")]
-    pub(crate) data: std::path::PathBuf,
+    /// Where the server keeps its state [default: ./wharf-data; of `wharf agent` and `wharf join`: /var/lib/wharf]
+    #[arg(
+        long = "data",
+        global = true,
+        env = "WHARF_DATA",
+        value_name = "DIR",
+        help_heading = "Global options"
+    )]
+    pub(crate) data_given: Option<PathBuf>,
     /// How to print results
-    #[arg(long, global = true, value_enum, default_value_t = OutputFormat::Text, value_name = "FORMAT")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t = OutputFormat::Text,
+        value_name = "FORMAT",
+        help_heading = "Global options"
+    )]
     pub(crate) output: OutputFormat,
     /// Say more about what happens (twice: debug)
-    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    #[arg(long, short, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
     pub(crate) verbose: u8,
+}
+
+impl Global {
+    /// An empty `WHARF_SERVER=` or `WHARF_TOKEN=` is none, as in other tools.
+    pub(crate) fn without_empty(mut self) -> Global {
+        self.server = self.server.filter(|server| !server.is_empty());
+        self.token = self.token.filter(|token| !token.is_empty());
+        self
+    }
+
+    /// The directory of a server.
+    pub(crate) fn data(&self) -> &Path {
+        self.data_given.as_deref().unwrap_or(Path::new("wharf-data"))
+    }
+
+    /// The server of the command line; not that of the environment, which is meant for all commands.
+    pub(crate) fn server_option(&self) -> Option<&str> {
+        let environment = std::env::var("WHARF_SERVER").ok();
+        self.server.as_deref().filter(|server| environment.as_deref() != Some(server))
+    }
 }
 
 /// How results are printed.

@@ -23,7 +23,7 @@ use crate::output::Output;
 /// Runs the command and returns when it is done.
 pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
     let output = Output::new(cli.global.output);
-    let global = cli.global;
+    let global = cli.global.without_empty();
     match cli.command {
         // These need no runtime: a lab host's process 1 must stay small, the others only print or run other programs.
         Command::LabInit(arguments) => return lab::init(arguments),
@@ -70,6 +70,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
 /// Runs a client's command until it ends or the user presses Ctrl-C, which leaves the server's work as it is.
 async fn interruptible(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     tokio::select! {
+        // The command first: one that follows a deploy has more to say about the interruption.
+        biased;
         result = command => result,
         signal = tokio::signal::ctrl_c() => {
             signal?;

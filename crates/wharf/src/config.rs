@@ -3,6 +3,7 @@
 //! [`load`] reads the file, applies `--set key=value`, and gives a [`Config`] or errors that name the line and the
 //! nearest known key. A file that isn't there is an empty one unless it was named.
 
+mod check;
 mod errors;
 mod set;
 
@@ -14,6 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wharf_compose::document::Document;
 
+use crate::cli::Part;
 use crate::failure::usage;
 
 /// The file's name where none is given.
@@ -124,18 +126,24 @@ impl Default for Docker {
     }
 }
 
-/// Reads the configuration: `file`, or `./wharf.yaml` where there is one, then `sets` over it.
-pub(crate) fn load(file: Option<&Path>, sets: &[String]) -> anyhow::Result<Config> {
+/// The file that [`load`] reads: the given one, or `./wharf.yaml` where there is one.
+pub(crate) fn file_read(given: Option<&Path>) -> Option<&Path> {
+    given.or_else(|| Some(Path::new(DEFAULT_FILE)).filter(|path| path.exists()))
+}
+
+/// Reads the configuration of a process that runs the parts `only`, or all: `file`, or `./wharf.yaml` where there is
+/// one, then `sets` over it.
+pub(crate) fn load(file: Option<&Path>, sets: &[String], only: &[Part]) -> anyhow::Result<Config> {
     let path = file.unwrap_or(Path::new(DEFAULT_FILE));
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && file.is_none() => String::new(),
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
     };
-    parse(&path.display().to_string(), &text, sets)
+    parse(&path.display().to_string(), &text, sets, only)
 }
 
-fn parse(name: &str, text: &str, sets: &[String]) -> anyhow::Result<Config> {
+fn parse(name: &str, text: &str, sets: &[String], only: &[Part]) -> anyhow::Result<Config> {
     let document = Document::parse(name, text).map_err(|errors| usage(errors.to_string()))?;
     let mut json = document.to_json();
     let mut set_paths = Vec::new();
@@ -144,21 +152,10 @@ fn parse(name: &str, text: &str, sets: &[String]) -> anyhow::Result<Config> {
     }
     let config: Config = serde_path_to_error::deserialize(json)
         .map_err(|error| usage(errors::explain(&document, &error, &set_paths).to_string()))?;
-    check(&config, |key, said| usage(errors::place(&document, key, said, &set_paths).to_string()))?;
+    check::check(&config, only, |key, said| {
+        usage(errors::place(&document, key, said, &set_paths).to_string())
+    })?;
     Ok(config)
-}
-
-/// What a value alone can't tell: settings that don't work, or not together. `wrong` places it in the file.
-fn check(config: &Config, wrong: impl Fn(&str, &str) -> anyhow::Error) -> anyhow::Result<()> {
-    if config.api.listen.is_empty() {
-        return Err(wrong("api.listen", "no address is given; hint: 127.0.0.1:7700 is the default"));
-    }
-    match config.balancer.check() {
-        Err(wharf_balancer::Error::Config { key, problem }) => return Err(wrong(&key, &problem)),
-        other => other?,
-    }
-    // A server always has a certificate for its registry: that of its own CA.
-    config.registry.check(true).map_err(|error| wrong("registry", &error.to_string()))
 }
 
 /// The JSON Schema of wharf.yaml (draft 2020-12).
@@ -172,16 +169,16 @@ mod tests {
 
     #[test]
     fn an_empty_file_is_all_defaults_and_defaults_survive_a_round_trip() {
-        let config = parse("wharf.yaml", "", &[]).unwrap();
+        let config = parse("wharf.yaml", "", &[], &[]).unwrap();
         assert_eq!(config, Config::default());
         let text = serde_json::to_string(&config).unwrap();
-        assert_eq!(parse("wharf.yaml", &text, &[]).unwrap(), config);
+        assert_eq!(parse("wharf.yaml", &text, &[], &[]).unwrap(), config);
     }
 
     #[test]
     fn sets_win_over_the_file() {
         let sets = ["api.listen=127.0.0.1:1".to_owned(), "api.insecure=true".to_owned()];
-        let config = parse("wharf.yaml", "api:\n  listen: [127.0.0.1:2]\n", &sets).unwrap();
+        let config = parse("wharf.yaml", "api:\n  listen: [127.0.0.1:2]\n", &sets, &[]).unwrap();
         assert_eq!(config.api, Api { listen: vec!["127.0.0.1:1".parse().unwrap()], insecure: true });
     }
 
@@ -219,6 +216,32 @@ mod tests {
                 "--set balancer.http=0.0.0.0:80: `balancer.http`: 0.0.0.0:80 would serve plain HTTP to other machines\n  hint: set balancer.insecure: true if that is meant",
             ),
             (
+                "agents:\n  ping_interval: 0s\n",
+                vec![],
+                "wharf.yaml:2:3: `agents.ping_interval`: must be longer than 0s",
+            ),
+            ("access:\n  tokens_max: 0\n", vec![], "wharf.yaml:2:3: `access.tokens_max`: must be at least 1"),
+            (
+                "server: { address: 'https://wharf' }\n",
+                vec![],
+                "wharf.yaml:1:11: `server.address`: `https://wharf` is not a name or IP address\n  hint: write it without scheme and port, such as 10.0.0.1",
+            ),
+            (
+                "",
+                vec!["registry.address=10.0.0.1".to_owned()],
+                "--set registry.address=10.0.0.1: `registry.address`: `10.0.0.1` is not HOST:PORT\n  hint: write it such as 10.0.0.1:5000",
+            ),
+            (
+                "balancer:\n  http: [127.0.0.1:7700]\n",
+                vec![],
+                "wharf.yaml:2:3: `balancer.http`: 127.0.0.1:7700 is taken: api.listen has 127.0.0.1:7700\n  hint: give it another port",
+            ),
+            (
+                "",
+                vec!["docker.socket=".to_owned()],
+                "--set docker.socket=: `docker.socket`: no path is given\n  hint: /var/run/docker.sock is the default",
+            ),
+            (
                 "version: 2\n",
                 vec![],
                 "wharf.yaml:1:1: `version`: version 2 is not known to this wharf, which reads 1",
@@ -234,8 +257,15 @@ mod tests {
                 "--set api: it has no `=`\n  hint: write --set KEY=VALUE, such as --set api.listen=127.0.0.1:7701",
             ),
         ] {
-            assert_eq!(parse("wharf.yaml", text, &sets).unwrap_err().to_string(), expected);
+            assert_eq!(parse("wharf.yaml", text, &sets, &[]).unwrap_err().to_string(), expected);
         }
+    }
+
+    #[test]
+    fn listeners_of_parts_that_do_not_run_are_not_in_the_way() {
+        let sets = ["balancer.http=127.0.0.1:7700".to_owned()];
+        parse("wharf.yaml", "", &sets, &[]).unwrap_err();
+        parse("wharf.yaml", "", &sets, &[Part::Balancer]).unwrap();
     }
 
     #[test]

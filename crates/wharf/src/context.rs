@@ -36,9 +36,9 @@ pub(crate) fn client(global: &Global) -> anyhow::Result<Client> {
     let token = match (&global.token, &login) {
         (Some(token), _) => Some(token.clone()),
         (None, Some(login)) => Some(login.token.clone()),
-        (None, None) => read_token_file(&global.data)?,
+        (None, None) => read_token_file(global.data())?,
     };
-    let local_ca = || std::fs::read_to_string(global.data.join("ca/ca.pem")).ok();
+    let local_ca = || std::fs::read_to_string(global.data().join("ca/ca.pem")).ok();
     let ca = login.and_then(|login| login.ca).or_else(local_ca);
     connect(&server, token, ca.as_deref())
 }

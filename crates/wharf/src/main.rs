@@ -8,6 +8,7 @@ mod cli;
 mod cmd;
 mod config;
 mod context;
+mod data_dir;
 mod demo;
 mod failure;
 mod logging;

@@ -140,9 +140,9 @@ pub(crate) struct BenchArgs {
 /// `wharf login`. The token comes from `--token`, `WHARF_TOKEN` or standard input.
 #[derive(Args, Debug)]
 pub(crate) struct LoginArgs {
-    /// The server's API
-    #[arg(default_value = "http://127.0.0.1:7700", value_name = "URL")]
-    pub(crate) url: String,
+    /// The server's API [default: --server, else http://127.0.0.1:7700]
+    #[arg(value_name = "URL")]
+    pub(crate) url: Option<String>,
     /// The server's CA certificate, for https
     #[arg(long, value_name = "FILE")]
     pub(crate) ca: Option<PathBuf>,

@@ -15,6 +15,7 @@ use wharf_http::Client;
 use super::{follow, project};
 use crate::cli::{DeployAction, DeployArgs, DeployCommand, Global, RollbackArgs, ScaleArgs};
 use crate::context;
+use crate::failure::usage;
 use crate::output::Output;
 
 pub(super) async fn run(global: &Global, command: DeployCommand, output: Output) -> anyhow::Result<()> {
@@ -51,9 +52,16 @@ pub(super) async fn rollback(global: &Global, arguments: RollbackArgs, output: O
 }
 
 pub(super) async fn scale(global: &Global, arguments: ScaleArgs, output: Output) -> anyhow::Result<()> {
+    let mut services = BTreeMap::new();
+    for (service, count) in arguments.services {
+        if let Some(first) = services.insert(service.clone(), count) {
+            return Err(usage(format!(
+                "{service} is named twice: {service}={first} and {service}={count}\n  hint: name each service once"
+            )));
+        }
+    }
     let app = project::app_name(arguments.app)?;
     let client = context::client(global)?;
-    let services: BTreeMap<String, u32> = arguments.services.into_iter().collect();
     let answer: Value = client.post(&format!("/api/v1/apps/{app}/scale"), &ScaleRequest { services }).await?;
     started(&client, &answer, false, output).await
 }

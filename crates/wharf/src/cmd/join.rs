@@ -10,6 +10,7 @@ use wharf_model::Name;
 
 use super::agent as agent_command;
 use crate::cli::{Global, JoinArgs, JoinRole};
+use crate::data_dir;
 use crate::failure::usage;
 use crate::output::Output;
 
@@ -47,6 +48,7 @@ pub(super) async fn run(global: &Global, arguments: JoinArgs, output: Output) ->
     let identity = agent::join(options).await;
     output.progress_done();
     let identity = identity?;
+    data_dir::make_private(&data)?;
     let next = match arguments.role {
         JoinRole::Host => format!("wharf agent --data {}", data.display()),
         JoinRole::Balancer => format!("wharf up --only balancer --data {}", data.display()),

@@ -7,11 +7,20 @@ use anyhow::Context as _;
 use serde_json::json;
 
 use crate::cli::{Global, LoginArgs};
-use crate::context::{Login, connect, login_path};
+use crate::context::{LOCAL_SERVER, Login, connect, login_path};
 use crate::failure::usage;
 use crate::output::Output;
 
 pub(super) async fn login(global: &Global, arguments: LoginArgs, output: Output) -> anyhow::Result<()> {
+    let url = match (arguments.url, global.server_option()) {
+        (Some(url), Some(server)) if url != server => {
+            return Err(usage(format!(
+                "{url} and --server {server} are two servers\n  hint: name the one to log in at: wharf login {url}"
+            )));
+        }
+        (Some(url), _) => url,
+        (None, _) => global.server.clone().unwrap_or_else(|| LOCAL_SERVER.to_owned()),
+    };
     let token = match &global.token {
         Some(token) => token.clone(),
         None => {
@@ -29,7 +38,7 @@ pub(super) async fn login(global: &Global, arguments: LoginArgs, output: Output)
         .as_ref()
         .map(|path| std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display())))
         .transpose()?;
-    let client = connect(&arguments.url, Some(token.clone()), ca.as_deref())?;
+    let client = connect(&url, Some(token.clone()), ca.as_deref())?;
     let session: serde_json::Value = client.get("/api/v1/session").await?;
     let path = login_path()?;
     let write = || {
@@ -37,7 +46,7 @@ pub(super) async fn login(global: &Global, arguments: LoginArgs, output: Output)
         let aside = path.with_extension("new");
         let mut file =
             std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
-        let login = Login { server: arguments.url.clone(), token, ca };
+        let login = Login { server: url.clone(), token, ca };
         file.write_all(&serde_json::to_vec_pretty(&login)?)?;
         file.sync_all()?;
         std::fs::rename(&aside, &path)
@@ -45,7 +54,7 @@ pub(super) async fn login(global: &Global, arguments: LoginArgs, output: Output)
     write().with_context(|| format!("cannot write {}", path.display()))?;
     output.result(&session, || {
         let word = |key: &str| session[key].as_str().unwrap_or("?").to_owned();
-        format!("Logged in at {} as {} ({})", arguments.url, word("name"), word("role"))
+        format!("Logged in at {url} as {} ({})", word("name"), word("role"))
     })
 }
 

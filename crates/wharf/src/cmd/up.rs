@@ -6,19 +6,26 @@ use tokio::signal::unix::{SignalKind, signal};
 use wharf_base::Tasks;
 
 use crate::cli::{Global, UpArgs};
+use crate::failure::usage;
 use crate::output::Output;
-use crate::{assemble, config};
+use crate::{assemble, config, data_dir};
 
 /// How long parts may take to finish what is in flight after SIGTERM or Ctrl-C.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 
 pub(super) async fn run(global: &Global, arguments: UpArgs, output: Output) -> anyhow::Result<()> {
-    let config = config::load(arguments.config.as_deref(), &arguments.sets)?;
+    if let Some(server) = global.server_option() {
+        return Err(usage(format!(
+            "--server {server}: `wharf up` is the server itself\n  hint: --set api.listen=IP:PORT says where it listens"
+        )));
+    }
+    let config = config::load(arguments.config.as_deref(), &arguments.sets, &arguments.only)?;
+    data_dir::make_private(global.data())?;
     let tasks = Tasks::new();
     // Before the listeners: who sees a port answer may already send SIGTERM.
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let started = tokio::select! {
-        started = assemble::start(config, &global.data, &arguments.only, &tasks) => started,
+        started = assemble::start(config, global.data(), &arguments.only, &tasks) => started,
         _ = terminate.recv() => Err(anyhow::anyhow!("stopped while starting")),
         _ = interrupt.recv() => Err(anyhow::anyhow!("stopped while starting")),
     };
@@ -32,12 +39,12 @@ pub(super) async fn run(global: &Global, arguments: UpArgs, output: Output) -> a
     output.say(&format!(
         "wharf {} runs; state is in {}",
         env!("CARGO_PKG_VERSION"),
-        global.data.display()
+        global.data().display()
     ))?;
     for address in &server.addresses {
         output.say(&format!("  {address}"))?;
     }
-    let token = global.data.join("token");
+    let token = global.data().join("token");
     // A balancer alone has none.
     if token.exists() {
         output.say(&format!("  token         cat {}", token.display()))?;

@@ -26,6 +26,11 @@ fn wrong_usage_ends_with_2_and_says_what_is_right() {
         (&["join", "https://127.0.0.1:1", "--token", "t", "--label", "web"], "--label pool=web"),
         (&["login", "https://127.0.0.1:1", "--token", "t"], "--ca FILE"),
         (&["--server", "here there", "ps"], "here there"),
+        (&["up", "--server", "http://127.0.0.1:1"], "is the server itself"),
+        (&["agent", "--server", "http://127.0.0.1:1"], "`wharf join` joins it"),
+        (&["scale", "--app", "shop", "web=1", "web=2"], "web is named twice: web=1 and web=2"),
+        (&["login", "http://127.0.0.1:1", "--server", "http://127.0.0.1:2"], "are two servers"),
+        (&["bench", "https://127.0.0.1/"], "speaks plain HTTP only"),
     ] {
         let ran = run(wharf().args(args).current_dir(directory.path())).expect(2).says(hint);
         assert_eq!(ran.stdout, "", "{args:?}: errors go to standard error");
@@ -69,6 +74,49 @@ fn a_wrong_token_is_told_from_a_missing_one() {
 }
 
 #[test]
+fn an_empty_variable_is_none_and_login_takes_the_server_option() {
+    let server = Server::start_with(&["docker.is_host=false"]);
+    run(server.command(&["ps"]).env("WHARF_TOKEN", "")).expect(0);
+    // Nobody answers there, or somebody who knows no such token; wrong usage it is not.
+    run(wharf().args(["ps"]).env("WHARF_SERVER", "").current_dir(server.directory.path())).expect(1);
+    let home = temp_dir();
+    let token = server.token();
+    run(server.command(&["login", "--token", &token]).env("XDG_CONFIG_HOME", home.path()))
+        .expect(0)
+        .says(&format!("Logged in at http://127.0.0.1:{}", server.api));
+}
+
+#[test]
+fn a_port_that_speaks_something_else_is_told() {
+    let server = Server::start_with(&["docker.is_host=false"]);
+    let ask = |scheme: &str, port: u16| {
+        let url = format!("{scheme}://127.0.0.1:{port}");
+        let data = server.data().display().to_string();
+        run(wharf().args(["apps", "--server", &url, "--data", &data])).expect(1)
+    };
+    ask("https", server.api).says("speak plain HTTP? then write http://");
+    ask("http", server.agents).says("speak TLS? then write https://");
+    ask("http", server.balancer).says("the API of a Wharf server?");
+}
+
+#[test]
+fn a_token_that_no_other_machine_can_use_says_what_to_open() {
+    let server = Server::start_with(&["docker.is_host=false"]);
+    let said = server.ok(&["host", "token"]);
+    assert!(said.contains("No other machine can join yet") && said.contains("agents: { listen: ["), "{said}");
+    assert!(!said.contains("wharf join http"), "{said}");
+}
+
+#[test]
+fn a_load_that_nobody_answers_fails_and_says_how() {
+    let url = format!("http://127.0.0.1:{}/", free_port());
+    let ran = run(wharf().args(["bench", &url, "--rate", "20", "--duration", "500ms"])).expect(1);
+    assert!(ran.stdout.contains("most failed with: connect: "), "{}", ran.stdout);
+    assert!(ran.stdout.contains("latency: none"), "{}", ran.stdout);
+    assert_eq!(ran.stderr, "");
+}
+
+#[test]
 fn login_remembers_server_and_token_and_logout_forgets_them() {
     let server = Server::start_with(&["docker.is_host=false"]);
     let home = temp_dir();
@@ -102,4 +150,6 @@ fn what_is_not_there_is_an_error_that_names_it() {
         server.run(args).expect(1).says("nothing");
     }
     server.run(&["deploy", "abort", "77"]).expect(1).says("77");
+    server.run(&["ps", "nothing"]).says("hint: `wharf apps` lists them");
+    server.run(&["registry", "ls", "nothing"]).says("hint: `wharf registry ls` lists them");
 }

@@ -47,7 +47,8 @@ fn mistakes_of_set_are_named_as_such() {
 fn a_file_that_was_named_must_be_there() {
     run(wharf().args(["up", "--config", "/nonexistent/w.yaml"]))
         .expect(1)
-        .says("cannot read /nonexistent/w.yaml");
+        .says("cannot read /nonexistent/w.yaml")
+        .says("hint: there is no such file");
 }
 
 #[test]
@@ -93,6 +94,8 @@ fn what_config_check_prints_is_a_configuration_again() {
         wharf().args(["config", "check", "--set", "api.insecure=true"]).current_dir(directory.path()),
     );
     std::fs::write(directory.path().join("printed.yaml"), &first).unwrap();
+    let said = run(wharf().args(["config", "check"]).current_dir(directory.path())).expect(0);
+    assert!(said.stderr.contains("there is no ./wharf.yaml"), "{}", said.stderr);
     let again =
         checked(wharf().args(["config", "check", "--config", "printed.yaml"]).current_dir(directory.path()));
     assert_eq!(first, again);
@@ -143,6 +146,7 @@ fn the_token_and_the_key_of_the_ca_are_for_the_owner_only() {
             .mode()
             & 0o777
     };
+    assert_eq!(mode(""), 0o700);
     assert_eq!(mode("token"), 0o600);
     for file in std::fs::read_dir(server.data().join("ca")).unwrap() {
         let name = file.unwrap().file_name().into_string().unwrap();

@@ -42,6 +42,8 @@ fn every_command_has_help_with_an_example() {
         let examples = help.split("Example").nth(1).unwrap_or_default();
         assert!(examples.contains(&example), "the example of `{command}` is another command's:\n{examples}");
         assert!(!help.contains('\x1b'), "{command}");
+        let (_, global) = help.split_once("Global options:").unwrap_or_else(|| panic!("{command}: {help}"));
+        assert!(global.contains("--server") && global.contains("--data"), "{command}: {help}");
         seen.push(command);
     });
     for command in ["up", "deploy", "deploy abort", "host drain", "lab ssh", "registry ls", "config schema"] {
