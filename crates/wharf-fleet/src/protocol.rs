@@ -36,7 +36,7 @@ pub struct HostDesired {
     pub generation: u64,
     /// BLAKE3 of the JSON of `apps`.
     pub hash: String,
-    /// Applications that have an instance here, with only what concerns this host; no routes.
+    /// Applications that have an instance or an image here, with only what concerns this host; no routes.
     pub apps: BTreeMap<Name, AppDesired>,
 }
 
@@ -93,12 +93,13 @@ impl std::fmt::Debug for RegistryAccount {
 }
 
 impl HostDesired {
-    /// Puts a host's part together from its instances, by application.
+    /// Puts the part of `host` together from its instances, by application.
     ///
     /// Networks, volumes and files are kept only where an instance on this host uses them, so that a change elsewhere
     /// leaves the hash alone.
     pub(crate) fn of<'a>(
         generation: u64,
+        host: &Name,
         apps: impl Iterator<Item = (&'a Name, &'a AppDesired, Vec<&'a Instance>)>,
     ) -> HostDesired {
         let mut part = BTreeMap::new();
@@ -120,6 +121,7 @@ impl HostDesired {
                 networks: app.networks.iter().filter(|one| networks.contains(&*one.name)).cloned().collect(),
                 volumes: app.volumes.iter().filter(|one| volumes.contains(&*one.name)).cloned().collect(),
                 files: app.files.iter().filter(|one| files.contains(one.digest.as_str())).cloned().collect(),
+                images: app.images.iter().filter(|one| one.host == *host).cloned().collect(),
                 instances: instances.into_iter().cloned().collect(),
                 ..AppDesired::default()
             };

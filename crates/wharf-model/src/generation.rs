@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use wharf_base::{Digest, UnixMillis};
 
-use crate::{Balance, ContainerSpec, Name};
+use crate::{Balance, ContainerSpec, HealthCheck, Name};
 
 /// One numbered state of the whole installation. Numbers grow by one; a generation never changes once stored.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -21,6 +21,27 @@ pub struct Generation {
     pub reason: String,
     /// Applications by name.
     pub apps: BTreeMap<Name, AppDesired>,
+}
+
+impl Generation {
+    /// The first route of `desired` that another application than `app` has: host and path are the same. Returns it with
+    /// that application and its service. What `app` has in this generation already is left out, so that what is
+    /// wrong once can still be undone.
+    pub fn taken_route<'a>(
+        &'a self,
+        app: &Name,
+        desired: &'a AppDesired,
+    ) -> Option<(&'a RouteSpec, &'a Name, &'a Name)> {
+        let own = self.apps.get(app).map(|app| app.routes.as_slice()).unwrap_or_default();
+        let is_new = |route: &&RouteSpec| !own.iter().any(|own| own.is_same_place(route));
+        desired.routes.iter().filter(is_new).find_map(|route| {
+            let mut others = self.apps.iter().filter(|(name, _)| *name != app);
+            others.find_map(|(name, other)| {
+                let taken = other.routes.iter().find(|other| other.is_same_place(route))?;
+                Some((route, name, &taken.service))
+            })
+        })
+    }
 }
 
 /// What one application is to be.
@@ -42,6 +63,19 @@ pub struct AppDesired {
     pub volumes: Vec<VolumeSpec>,
     /// Files that travel with the application.
     pub files: Vec<FileBundle>,
+    /// Images to have on hosts before anything needs them there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<ImageSpec>,
+}
+
+/// An image to have on a host.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageSpec {
+    /// The host.
+    pub host: Name,
+    /// Reference.
+    pub image: String,
 }
 
 /// One container on one host.
@@ -124,8 +158,24 @@ pub struct RouteSpec {
     pub balance: Balance,
     /// Milliseconds for one request; `None` is the balancer's default.
     pub timeout_ms: Option<u64>,
-    /// Path of the balancer's own health checks; `None` only connects.
+    /// Path of the balancer's own health checks; `None` only connects. Counts where `health` is `None`.
     pub health_path: Option<String>,
+    /// The balancer's own health checks; `None` leaves them to the server.
+    #[serde(default)]
+    pub health: Option<HealthCheck>,
+}
+
+impl RouteSpec {
+    /// Whether both match the same requests.
+    fn is_same_place(&self, other: &RouteSpec) -> bool {
+        let host = |route: &RouteSpec| route.host.as_ref().map(|host| host.to_ascii_lowercase());
+        self.path == other.path && host(self) == host(other)
+    }
+
+    /// Host and path for people: `shop.example.com/`, `*/api` for every host.
+    pub fn place(&self) -> String {
+        format!("{}{}", self.host.as_deref().unwrap_or("*"), self.path)
+    }
 }
 
 /// A network to make.

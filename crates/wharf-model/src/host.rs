@@ -64,6 +64,8 @@ pub struct HostReport {
     pub generation_seen: u64,
     /// Its instances.
     pub instances: Vec<InstanceReport>,
+    /// Images that it is to have: [`crate::AppDesired::images`].
+    pub images: Vec<ImageReport>,
     /// Version of the agent.
     pub agent_version: String,
     /// Version of the Engine; empty when the Engine does not answer.
@@ -76,6 +78,30 @@ pub struct HostReport {
     pub pulled_bytes: u64,
     /// What keeps the whole host from converging (Engine down, disk full), in words.
     pub problem: Option<String>,
+}
+
+/// An image that a host is to have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageReport {
+    /// Reference.
+    pub image: String,
+    /// State.
+    pub state: ImageState,
+}
+
+/// Whether an image is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum ImageState {
+    /// It is being pulled.
+    Pulling,
+    /// The Engine has it.
+    Present,
+    /// It can't be pulled.
+    Failed {
+        /// What was tried and what went wrong.
+        reason: String,
+    },
 }
 
 /// One instance as its agent sees it.

@@ -22,10 +22,12 @@ pub use container::{
 };
 pub use event::{Event, EventRecord};
 pub use generation::{
-    AppDesired, Change, FileBundle, Generation, Instance, NetworkSpec, Probe, RouteSpec, Serve, VolumeSpec,
-    WaitFor,
+    AppDesired, Change, FileBundle, Generation, ImageSpec, Instance, NetworkSpec, Probe, RouteSpec, Serve,
+    VolumeSpec, WaitFor,
 };
-pub use host::{HostReport, HostView, InstanceReport, InstanceState, Liveness, Observed};
+pub use host::{
+    HostReport, HostView, ImageReport, ImageState, InstanceReport, InstanceState, Liveness, Observed,
+};
 pub use name::{Name, NameError};
 pub use table::{Balance, HealthCheck, Route, Table, Target, TargetState};
 pub use traffic::{BalancerView, PoolsObserved, ReleaseTraffic};

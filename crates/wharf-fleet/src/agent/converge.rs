@@ -24,6 +24,7 @@ use wharf_model::{HostReport, InstanceState};
 
 use super::found::{Found, Run};
 use super::health::Health;
+use super::images::{self, Images};
 use super::plan::{self, Plan, Unit, Wanted};
 use super::report::Reporter;
 use super::tidy;
@@ -59,6 +60,8 @@ pub(crate) enum Wake {
     Phase(String, Phase),
     /// A unit ended.
     Ended(String, Outcome),
+    /// The pull of an image ended, with why it failed.
+    Image(String, Result<(), String>),
 }
 
 pub(crate) struct Converger {
@@ -83,6 +86,7 @@ struct Turns {
     plan: Plan,
     running: BTreeMap<String, Running>,
     failures: BTreeMap<String, Failure>,
+    images: Images,
     problem: Option<String>,
     /// Containers that went down with the machine or the Engine, and their status; `None` before the first look.
     cut_off: Option<BTreeMap<String, i64>>,
@@ -147,6 +151,7 @@ impl Converger {
                     running.phase = phase;
                 }
             }
+            Wake::Image(image, result) => turns.images.ended(&image, result),
             Wake::Ended(instance, outcome) => turns.ended(instance, outcome, self.config.retry_wait_max),
         }
     }
@@ -225,6 +230,10 @@ impl Converger {
         for unit in std::mem::take(&mut turns.plan.units) {
             self.start(turns, unit, &desired, engine);
         }
+        for (image, cancelled) in turns.images.due() {
+            let permits = Arc::clone(&turns.starts);
+            images::pull(&self.tasks, &self.shop, engine, permits, self.wake.clone(), image, cancelled);
+        }
         if turns.is_untidy && turns.is_at_rest() {
             turns.is_untidy = false;
             tidy::remove_networks(engine, &self.shop.owner, &turns.wanted).await;
@@ -283,6 +292,7 @@ impl Converger {
         report.generation = if is_converged { generation_seen } else { self.reports.borrow().generation };
         report.pulled_bytes = self.shop.pulled_bytes.load(Ordering::Relaxed);
         report.problem = turns.problem.clone();
+        report.images = turns.images.report();
         for one in &turns.wanted {
             let container = turns.container_of(one);
             let state = self.state_of(turns, one, container);
@@ -340,6 +350,7 @@ impl Turns {
             plan: Plan::default(),
             running: BTreeMap::new(),
             failures: BTreeMap::new(),
+            images: Images::default(),
             problem: None,
             cut_off: None,
             first_report_due: None,
@@ -357,6 +368,7 @@ impl Turns {
             return;
         }
         self.wanted = Wanted::all(&desired, published);
+        self.images.follow(&desired);
         self.desired = Some(desired);
         self.is_untidy = true;
         let hashes: HashMap<&str, &str> =
@@ -450,7 +462,7 @@ impl Turns {
     }
 
     fn is_at_rest(&self) -> bool {
-        self.plan.is_empty() && self.running.is_empty() && self.failures.is_empty()
+        self.plan.is_empty() && self.running.is_empty() && self.failures.is_empty() && self.images.are_there()
     }
 
     /// The container of an instance: the one with the right specification if there are two.

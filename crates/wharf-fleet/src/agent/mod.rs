@@ -15,6 +15,7 @@ mod files;
 mod found;
 mod gates;
 mod health;
+mod images;
 mod join;
 mod link;
 mod plan;

@@ -19,7 +19,7 @@ use wharf_model::{
 
 use super::parts::Parts;
 use super::store::{HostRecord, Store};
-use super::{Deps, LocalHost, validate};
+use super::{Deps, LocalHost, blind, validate};
 use crate::protocol::{HostDesired, RegistryAccount};
 use crate::token::{equal_in_constant_time, random_hex, secret_hash};
 use crate::{Config, Error};
@@ -219,6 +219,7 @@ impl Fleet {
         for (name, app) in generation.apps.iter().filter(|(_, app)| on_host(app) > 0) {
             let mut app = app.clone();
             app.instances.retain(|one| one.host != *host);
+            app.images.retain(|one| one.host != *host);
             app.draining.retain(|id| app.instances.iter().any(|one| one.id == *id));
             // What waited for a service that was only there would never start: it no longer waits.
             let left: BTreeSet<Name> = app.instances.iter().map(|one| one.service.clone()).collect();
@@ -283,12 +284,12 @@ impl Fleet {
     /// Takes a report in: memory first, so that the table follows at once, then the disk.
     pub(crate) async fn report(&self, identity: &Identity, report: HostReport) -> Result<(), Error> {
         let now = self.deps.clock.now();
-        let report = Arc::new(report);
-        let before = {
+        let (report, before) = {
             let mut state = self.state();
             let host = state.known(identity).ok_or(Error::UnknownHost)?;
+            let report = Arc::new(blind::keep_known(report, &host.report));
             host.record.last_seen = now;
-            std::mem::replace(&mut host.report, Arc::clone(&report))
+            (Arc::clone(&report), std::mem::replace(&mut host.report, report))
         };
         if *before != *report {
             self.changed.notify_one();

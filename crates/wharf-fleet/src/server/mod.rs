@@ -10,6 +10,7 @@
 //! Limits: see [`crate::Config`].
 
 mod agents;
+mod blind;
 mod fleet;
 mod join;
 mod parts;

@@ -22,6 +22,9 @@ impl Parts {
                 let apps = by_host.entry(instance.host.clone()).or_default();
                 apps.entry(name.clone()).or_default().push(index);
             }
+            for image in &app.images {
+                by_host.entry(image.host.clone()).or_default().entry(name.clone()).or_default();
+            }
         }
         Parts { generation: Arc::new(generation), by_host }
     }
@@ -32,7 +35,7 @@ impl Parts {
             let app = &self.generation.apps[name];
             (name, app, indexes.iter().map(|&index| &app.instances[index]).collect())
         });
-        HostDesired::of(self.generation.number, apps)
+        HostDesired::of(self.generation.number, host, apps)
     }
 
     /// How many instances a host is given.
@@ -68,6 +71,11 @@ mod tests {
         assert_eq!((shop.instances.len(), shop.networks.len(), part.instance_count()), (1, 1, 1));
         assert_eq!(shop.instances[0], here);
         assert!(part_of("h3", 1, &apps).apps.is_empty());
+
+        let image = wharf_model::ImageSpec { host: name("h3"), image: "next".to_owned() };
+        apps.get_mut("shop").unwrap().images = vec![image.clone()];
+        assert_eq!(part_of("h3", 1, &apps).apps["shop"].images, [image]);
+        assert_eq!(part_of("h1", 1, &apps).hash, part.hash, "an image for another host is none here");
 
         apps.get_mut("shop").unwrap().instances.pop();
         assert_eq!(part_of("h1", 2, &apps).hash, part.hash, "a change on another host is none here");

@@ -11,7 +11,7 @@ use wharf_model::{
     TargetState,
 };
 
-/// The balancer's own check of targets that come from applications: a dead container is out within two seconds, and
+/// The balancer's own check of targets of applications that say nothing about it: a dead container is out within two seconds, and
 /// the agent's report follows.
 const CHECK: HealthCheck =
     HealthCheck { path: None, interval_ms: 1_000, timeout_ms: 1_000, rise: 1, fall: 2 };
@@ -48,7 +48,12 @@ pub(crate) fn routes(generation: &Generation, hosts: &BTreeMap<Name, HostFacts<'
                 path: route.path.clone(),
                 balance: route.balance,
                 timeout_ms: route.timeout_ms,
-                health: Some(HealthCheck { path: route.health_path.clone(), ..CHECK }),
+                health: Some(
+                    route
+                        .health
+                        .clone()
+                        .unwrap_or_else(|| HealthCheck { path: route.health_path.clone(), ..CHECK }),
+                ),
                 targets: targets(app, route, hosts),
             });
         }
@@ -156,6 +161,7 @@ mod tests {
             balance: Balance::LeastConn,
             timeout_ms: Some(5),
             health_path: None,
+            health: None,
         };
         let (one, two) = (report_of(&instances, "h1", &h1.2), report_of(&instances, "h2", &h2.2));
         let app = AppDesired { instances, routes: vec![route], ..Default::default() };
@@ -212,6 +218,29 @@ mod tests {
     }
 
     #[test]
+    fn the_check_is_what_the_route_says_and_else_ours() {
+        let check_of = |health_path: Option<&str>, health: Option<HealthCheck>| {
+            let route = RouteSpec {
+                service: name("web"),
+                release: 1,
+                host: None,
+                path: "/".to_owned(),
+                balance: Balance::RoundRobin,
+                timeout_ms: None,
+                health_path: health_path.map(str::to_owned),
+                health,
+            };
+            let app = AppDesired { routes: vec![route], ..Default::default() };
+            let apps = BTreeMap::from([(name("shop"), app)]);
+            routes(&Generation { apps, ..Default::default() }, &BTreeMap::new())[0].health.clone().unwrap()
+        };
+        assert_eq!(check_of(None, None), CHECK);
+        assert_eq!(check_of(Some("/up"), None), HealthCheck { path: Some("/up".to_owned()), ..CHECK });
+        let own = HealthCheck { path: None, interval_ms: 500, timeout_ms: 900, rise: 2, fall: 4 };
+        assert_eq!(check_of(Some("/up"), Some(own.clone())), own);
+    }
+
+    #[test]
     fn a_draining_instance_is_listed_as_such_whatever_its_release() {
         let instances =
             vec![instance("shop", "web", 1, 1), instance("shop", "web", 2, 1), instance("shop", "web", 2, 2)];
@@ -224,6 +253,7 @@ mod tests {
             balance: Balance::RoundRobin,
             timeout_ms: None,
             health_path: None,
+            health: None,
         };
         let mut app = AppDesired { instances, routes: vec![route], ..Default::default() };
         let facts = HostFacts { presence: Presence::Here, draining: false, report: &report };

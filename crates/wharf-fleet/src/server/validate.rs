@@ -12,7 +12,8 @@ const INSTANCES_MAX: usize = 10_000;
 /// The generation after `current` with `change`; its number and time are set by the caller.
 ///
 /// Errors: `Invalid` when an instance names an unknown host, an instance id occurs twice in the installation, a
-/// container name twice on one host, or a route or dependency a service without instances.
+/// container name twice on one host, a route or dependency a service without instances, or a route is another
+/// application's already.
 pub(crate) fn apply(
     current: &Generation,
     change: Change,
@@ -26,6 +27,15 @@ pub(crate) fn apply(
     next.author = change.author;
     next.reason = change.reason;
     if let Some(app) = next.apps.get(&change.app) {
+        if let Some((route, owner, service)) = current.taken_route(&change.app, app) {
+            return Err(Error::Invalid(format!(
+                "the route {} of `{}` (service {}) is already taken by {owner} (service {service})\n  \
+                 hint: give one of them another host or path",
+                route.place(),
+                change.app,
+                route.service
+            )));
+        }
         check(&next, &change.app, app, hosts)?;
     }
     Ok(next)
@@ -75,6 +85,12 @@ fn check(
                 instance.id
             ));
         }
+    }
+    if let Some(image) = app.images.iter().find(|image| !hosts.contains(&image.host)) {
+        return invalid(format!(
+            "the image `{}` is for host `{}`, which is unknown",
+            image.image, image.host
+        ));
     }
     for route in &app.routes {
         if !route.path.starts_with('/') {
@@ -155,6 +171,7 @@ mod tests {
             balance: Balance::RoundRobin,
             timeout_ms: None,
             health_path: None,
+            health: None,
         };
         let routed = |path: &str, serve| AppDesired {
             instances: vec![wharf_model::Instance { serve, ..good.clone() }],
@@ -164,6 +181,49 @@ mod tests {
         check(routed("/", Some(Serve { port: 80 })), Ok(()));
         check(routed("x", Some(Serve { port: 80 })), Err("does not begin with /"));
         check(routed("/", None), Err("no port that it serves"));
+    }
+
+    #[test]
+    fn a_route_of_another_application_is_refused_but_what_is_there_can_be_undone() {
+        let routed = |app: &str, host: Option<&str>, path: &str| {
+            let serve = Some(Serve { port: 80 });
+            let route = RouteSpec {
+                service: name("web"),
+                release: 1,
+                host: host.map(str::to_owned),
+                path: path.to_owned(),
+                balance: Balance::RoundRobin,
+                timeout_ms: None,
+                health_path: None,
+                health: None,
+            };
+            AppDesired {
+                instances: vec![wharf_model::Instance { serve, ..instance(app, "web", 1, 1) }],
+                routes: vec![route],
+                ..Default::default()
+            }
+        };
+        let hosts = BTreeSet::from([name("h1")]);
+        let current = Generation {
+            apps: std::collections::BTreeMap::from([(name("opshop"), routed("opshop", None, "/"))]),
+            ..Default::default()
+        };
+        let change = |app: &str, desired| Change {
+            author: String::new(),
+            reason: String::new(),
+            app: name(app),
+            desired: Some(desired),
+        };
+        let error = apply(&current, change("shop", routed("shop", None, "/")), &hosts).unwrap_err();
+        let expected =
+            "the route */ of `shop` (service web) is already taken by opshop (service web)\n  hint: ";
+        assert!(error.to_string().starts_with(expected), "{error}");
+        for fine in [routed("shop", Some("shop.example.com"), "/"), routed("shop", None, "/shop")] {
+            apply(&current, change("shop", fine), &hosts).unwrap();
+        }
+        let mut both = current.clone();
+        both.apps.insert(name("shop"), routed("shop", None, "/"));
+        apply(&both, change("shop", routed("shop", None, "/")), &hosts).unwrap();
     }
 
     #[test]

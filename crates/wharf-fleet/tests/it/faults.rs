@@ -9,11 +9,41 @@ use tokio::sync::watch;
 use wharf_fleet::agent::AgentDeps;
 use wharf_model::ports::Hosts as _;
 use wharf_model::{
-    Event, Healthcheck, InstanceState, Liveness, Probe, RestartPolicy, Serve, Table, TargetState,
+    Event, Healthcheck, ImageSpec, ImageState, InstanceState, Liveness, Probe, RestartPolicy, Serve, Table,
+    TargetState,
 };
 use wharf_test_support::require;
 
 use crate::world::{World, docker, inspect, name, wait};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn images_to_have_are_pulled_and_reported_without_any_container() {
+    require!(Docker);
+    let world = World::with_local_host();
+    let server = world.server().await;
+    let agent = world.inside_agent(&server).await;
+    let present = world.instance("local", "any", &[]).spec.image;
+    let missing = "127.0.0.1:1/nothing:here".to_owned();
+    let image = |image: &String| ImageSpec { host: name("local"), image: image.clone() };
+    let mut desired = world.desired(vec![]);
+    desired.images = vec![image(&missing), image(&present)];
+    world.commit(&server, Some(desired.clone())).await;
+    let is_settled = |observed: &wharf_model::Observed| {
+        let report = &observed.hosts[&name("local")].1;
+        let state =
+            |image: &String| report.images.iter().find(|one| one.image == *image).map(|one| &one.state);
+        let has_failed =
+            matches!(state(&missing), Some(ImageState::Failed { reason }) if reason.contains(&missing));
+        has_failed && state(&present) == Some(&ImageState::Present) && report.generation == 0
+    };
+    server.observe("one image there and one not", is_settled).await;
+
+    desired.images.remove(0);
+    let generation = world.commit(&server, Some(desired)).await;
+    server.converged("local", generation).await;
+    agent.stop().await;
+    server.stop().await;
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn failures_are_reported_with_their_reason_and_the_last_lines_of_the_log() {

@@ -204,6 +204,7 @@ impl World {
             balance: Balance::RoundRobin,
             timeout_ms: None,
             health_path: None,
+            health: None,
         }
     }
 
