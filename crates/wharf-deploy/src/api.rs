@@ -84,6 +84,14 @@ pub struct ReleaseView {
     pub images: BTreeMap<String, String>,
     /// It serves now.
     pub is_active: bool,
+    /// Requests have gone to it; only then a rollback to it is possible.
+    #[serde(default = "yes")]
+    pub has_served: bool,
+}
+
+/// Servers that don't say yet.
+fn yes() -> bool {
+    true
 }
 
 /// Answer of `POST /uploads`.
@@ -261,12 +269,15 @@ impl DeployState {
 /// One step of a deploy; data of the stream's event `step`. A step is told again when its detail changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepView {
-    /// `build`, `plan`, `clear`, `start`, `healthy`, `switch`, `drain`, `stop`, or `undo`.
+    /// `build`, `plan`, `pull`, `clear`, `start`, `healthy`, `switch`, `drain`, `stop`, or `undo`.
     pub step: String,
     /// In words.
     pub detail: String,
     /// It has ended.
     pub ended: bool,
+    /// It has ended badly: the deploy failed, or was ended, in it.
+    #[serde(default)]
+    pub failed: bool,
     /// How long it has taken.
     pub millis: u64,
 }

@@ -165,7 +165,7 @@ impl Engine {
         work: impl Future<Output = Result<(T, String), Halt>>,
     ) -> Result<T, Halt> {
         let began = Instant::now();
-        self.tell(run, StepView { step: name.to_owned(), detail, ended: false, millis: 0 });
+        self.tell(run, StepView { step: name.to_owned(), detail, ended: false, failed: false, millis: 0 });
         let (result, detail) = match work.await {
             Ok((value, detail)) => (Ok(value), detail),
             // A step that a restarted server will take up again has not ended.
@@ -176,7 +176,8 @@ impl Engine {
             }
         };
         let millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.tell(run, StepView { step: name.to_owned(), detail, ended: true, millis });
+        let failed = result.is_err();
+        self.tell(run, StepView { step: name.to_owned(), detail, ended: true, failed, millis });
         if let Err(error) = self.store.progress(run.id, run.journal.progress()).await {
             // The deploy itself is not in danger: its phases are stored elsewhere and with care.
             tracing::warn!(%error, deploy = run.id, "the progress of a deploy could not be stored");

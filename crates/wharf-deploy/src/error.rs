@@ -28,6 +28,14 @@ pub enum Error {
     /// There is no such application.
     #[error("there is no application `{0}`\n  hint: `wharf ps` lists them; `wharf deploy` makes one")]
     UnknownApp(Name),
+    /// No release of the application has ever served, so there is nothing to change.
+    #[error("{0} has no release that serves\n  hint: deploy it again, or remove it with `wharf rm {0}`")]
+    NothingServes(Name),
+    /// A release can't be gone back to, because its deploy failed.
+    #[error(
+        "release {release} of {app} has never served: its deploy did not succeed\n  hint: `wharf releases` lists those that have, `wharf deploy` makes a new one"
+    )]
+    NeverServed { app: Name, release: u32 },
     /// There is no such release.
     #[error("{app} has no release {release}\n  hint: `wharf releases` lists those that are kept")]
     UnknownRelease { app: Name, release: u32 },
@@ -87,6 +95,7 @@ impl Error {
                 ErrorCode::InvalidArgument
             }
             Error::Plan(_) | Error::Busy { .. } | Error::NoPrevious(_) => ErrorCode::Conflict,
+            Error::NothingServes(_) | Error::NeverServed { .. } => ErrorCode::Conflict,
             Error::Ended(_) | Error::TooLate(_) => ErrorCode::Conflict,
             Error::UnknownApp(_) | Error::UnknownRelease { .. } | Error::UnknownDeploy(_) => {
                 ErrorCode::NotFound

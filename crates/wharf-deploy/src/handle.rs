@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt, stream};
 use wharf_base::{Digest, Tasks};
+use wharf_compose::project::{Mount, MountKind, Service};
 use wharf_model::{Generation, Name, Observed};
 
 use crate::api::{
@@ -72,7 +73,7 @@ impl Handle {
         let releases = self.engine.store.releases(name).await?;
         let view = |release: crate::store::Release| {
             let content = release.content;
-            let image = |(service, definition): (&String, &wharf_compose::project::Service)| {
+            let image = |(service, definition): (&String, &Service)| {
                 let image = content.images.get(service).or(definition.image.as_ref())?;
                 Some((service.clone(), image.clone()))
             };
@@ -83,6 +84,7 @@ impl Handle {
                 message: release.message,
                 images: content.project.services.iter().filter_map(image).collect(),
                 is_active: app.active == Some(release.number),
+                has_served: release.has_served,
             }
         };
         Ok(releases.into_iter().map(view).collect())
@@ -104,7 +106,10 @@ impl Handle {
         let (plan, builds) = rollout::foresee(&self.engine, app, request).await?;
         let mut lines = plan::lines(&plan);
         if !builds.is_empty() {
-            lines.push(format!("! built first, so more may change: {}", builds.join(", ")));
+            lines.push(format!(
+                "! built first, whether it changes is known after the build: {}",
+                builds.join(", ")
+            ));
         }
         Ok(PlanView {
             app: plan.app.clone(),
@@ -133,8 +138,12 @@ impl Handle {
             Some(release) => release,
             None => app.previous.ok_or_else(|| Error::NoPrevious(name.clone()))?,
         };
-        if self.engine.store.release(name, release).await?.is_none() {
-            return Err(Error::UnknownRelease { app: name.clone(), release });
+        match self.engine.store.release(name, release).await? {
+            None => return Err(Error::UnknownRelease { app: name.clone(), release }),
+            Some(found) if !found.has_served => {
+                return Err(Error::NeverServed { app: name.clone(), release });
+            }
+            Some(_) => {}
         }
         self.begin(name, Some(release), What::Rollback, by, Job::Rollback).await
     }
@@ -166,6 +175,7 @@ impl Handle {
                 return Err(Error::Invalid(format!("{name} has no service `{service}`\n  hint: {hint}")));
             }
             self.check_replicas(service, *replicas)?;
+            check_writers(service, &known[service], *replicas)?;
             let service: Name = service.parse().map_err(|error| Error::Invalid(format!("{error}")))?;
             numbers.insert(service, *replicas);
         }
@@ -365,7 +375,7 @@ impl Handle {
     }
 
     async fn active(&self, name: &Name) -> Result<u32, Error> {
-        self.known(name).await?.active.ok_or_else(|| Error::UnknownApp(name.clone()))
+        self.known(name).await?.active.ok_or_else(|| Error::NothingServes(name.clone()))
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -411,6 +421,19 @@ impl Handle {
             deploying: self.engine.runs().iter().find(|run| run.app == app.name).map(|run| run.id),
         }
     }
+}
+
+/// A second container that writes the same data is started only if the file itself asks for several.
+fn check_writers(service: &str, definition: &Service, replicas: u32) -> Result<(), Error> {
+    let writes = |mount: &&Mount| mount.kind == MountKind::Volume && !mount.read_only;
+    let volume = definition.volumes.iter().filter(writes).find_map(|mount| mount.source.as_ref());
+    let Some(volume) = volume.filter(|_| replicas > 1 && definition.deploy.replicas.unwrap_or(1) <= 1) else {
+        return Ok(());
+    };
+    Err(Error::Invalid(format!(
+        "{service}: {replicas} containers would write the volume `{volume}` at the same time\n  \
+         hint: if the program can do that, say so with `deploy: {{ replicas: {replicas} }}` in the file"
+    )))
 }
 
 /// Where a deploy was found.

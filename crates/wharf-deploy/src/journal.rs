@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     fn step(name: &str, ended: bool) -> StepView {
-        StepView { step: name.to_owned(), detail: String::new(), ended, millis: 0 }
+        StepView { step: name.to_owned(), detail: String::new(), ended, failed: false, millis: 0 }
     }
 
     #[tokio::test]

@@ -142,6 +142,30 @@ pub enum PlanError {
         /// What is fixed.
         why: String,
     },
+    /// A host that is to get a container can't make any.
+    #[error(
+        "`{service}` is to run on {host}, where nothing can be started now: {problem}\n  hint: see to its Docker Engine, or drain it with `wharf host drain {host}`"
+    )]
+    Blocked {
+        /// Service.
+        service: Name,
+        /// Host.
+        host: Name,
+        /// What its agent reports.
+        problem: String,
+    },
+    /// Another application has the route.
+    #[error(
+        "route {route} is already taken by {app} (service {service})\n  hint: give it another `host` or `path` in x-wharf.route, or remove {app}"
+    )]
+    RouteTaken {
+        /// Host and path.
+        route: String,
+        /// Application that has it.
+        app: Name,
+        /// Its service.
+        service: Name,
+    },
     /// The place of its data would be forgotten.
     #[error(
         "`{service}` keeps data on {host}, so it can't be scaled to 0\n  hint: stop what uses it instead, or remove the service from the file"
@@ -251,6 +275,13 @@ impl<'a> Draft<'a> {
                 service: self.name.clone(),
                 host: instance.host.clone(),
             });
+        }
+        let shared = strategy::written_volume(&self.service.spec).filter(|_| self.replicas > 1);
+        if let Some(volume) = shared {
+            warnings.push(format!(
+                "{}: {} containers write the volume `{volume}` at the same time; few programs can (databases can't)",
+                self.name, self.replicas
+            ));
         }
         if let (Some(once), true) = (&self.once, self.service.wants_blue_green) {
             warnings.push(format!("{}: not blue-green as the file asks, because {once}", self.name));

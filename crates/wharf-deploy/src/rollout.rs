@@ -1,8 +1,8 @@
 //! Carries a plan out, one step after the other, and undoes it when a step before the switch fails.
 //!
 //! ```text
-//! build → plan → clear → start → healthy → switch → drain → stop
-//!                └───────── undo on failure ──┘└── only forward ──┘
+//! build → plan → pull → clear → start → healthy → switch → drain → stop
+//!                └──────────── undo on failure ──────────┘└ only forward ┘
 //! ```
 //!
 //! Each step makes a generation and waits until the world has followed it. The plan with all its desired states is
@@ -13,6 +13,7 @@ mod build;
 mod drain;
 mod healthy;
 mod prepare;
+mod pull;
 pub(crate) mod recover;
 mod start;
 mod stop;
@@ -117,6 +118,7 @@ async fn all_steps(engine: &Engine, run: &Run, job: Job) -> Result<(), Halt> {
 
 /// Everything that can be undone, the switch as its last act.
 async fn until_switch(engine: &Engine, run: &Run, rollout: &Rollout) -> Result<(), Halt> {
+    pull::pull(engine, run, rollout).await?;
     start::clear(engine, run, rollout).await?;
     if !rollout.coming.is_empty() {
         let generation = start::start(engine, run, rollout).await?;

@@ -16,7 +16,8 @@ use crate::Error;
 pub(crate) use apps::{App, Content, Release, Scale};
 pub(crate) use deploys::{NewDeploy, Phase, Planned, Progress, Stored};
 
-const MIGRATIONS: &[Migration] = &["
+const MIGRATIONS: &[Migration] = &[
+    "
     CREATE TABLE app (
         name TEXT PRIMARY KEY,
         active INTEGER,
@@ -57,7 +58,15 @@ const MIGRATIONS: &[Migration] = &["
     ) STRICT;
     CREATE UNIQUE INDEX deploy_running ON deploy (app) WHERE state = 'running';
     CREATE INDEX deploy_app ON deploy (app, id);
-"];
+",
+    "
+    ALTER TABLE release ADD COLUMN has_served INTEGER NOT NULL DEFAULT 0;
+    UPDATE release SET has_served = 1 WHERE
+        EXISTS (SELECT 1 FROM app WHERE name = release.app AND release.number IN (active, previous))
+        OR NOT EXISTS (SELECT 1 FROM deploy WHERE deploy.app = release.app AND deploy.release = release.number
+                       AND what = 'deploy' AND state <> 'succeeded');
+",
+];
 
 /// The tables.
 #[derive(Clone)]

@@ -28,6 +28,16 @@ pub(crate) fn why_once_on_a_host(spec: &ContainerSpec) -> Option<String> {
     Some(format!("it publishes the fixed host port {port}"))
 }
 
+/// The first named volume that the container writes.
+pub(crate) fn written_volume(spec: &ContainerSpec) -> Option<&str> {
+    spec.mounts.iter().filter(|mount| !mount.read_only).find_map(|mount| match &mount.source {
+        MountSource::Volume(name) => Some(name.as_str()),
+        MountSource::HostPath(_) | MountSource::Anonymous | MountSource::Tmpfs | MountSource::Files(_) => {
+            None
+        }
+    })
+}
+
 /// Whether the container keeps data on its host in a named volume, so that it must stay where the volume is.
 pub(crate) fn keeps_data(spec: &ContainerSpec) -> bool {
     spec.mounts.iter().any(|mount| matches!(mount.source, MountSource::Volume(_)))
@@ -68,6 +78,14 @@ mod tests {
         ] {
             assert_eq!(why_once(&spec).as_deref(), expected, "{spec:?}");
         }
+    }
+
+    #[test]
+    fn only_named_volumes_that_are_written_count_as_such() {
+        let volume = || MountSource::Volume("v".to_owned());
+        assert_eq!(written_volume(&mount(volume(), false)), Some("v"));
+        assert_eq!(written_volume(&mount(volume(), true)), None);
+        assert_eq!(written_volume(&mount(MountSource::HostPath("/srv".to_owned()), false)), None);
     }
 
     #[test]

@@ -13,7 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use wharf_base::Digest;
 use wharf_compose::project::{HostSelector, Project};
-use wharf_model::{Balance, ContainerSpec, FileBundle, Name, NetworkSpec, Probe, Serve, VolumeSpec, WaitFor};
+use wharf_model::{
+    Balance, ContainerSpec, FileBundle, HealthCheck, Name, NetworkSpec, Probe, Serve, VolumeSpec, WaitFor,
+};
 
 /// A tar archive that was uploaded for a relative bind mount.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,8 +86,8 @@ pub(crate) struct RouteModel {
     pub balance: Balance,
     /// Milliseconds for one request.
     pub timeout_ms: Option<u64>,
-    /// Path of the balancer's own checks.
-    pub health_path: Option<String>,
+    /// The balancer's own checks, if the file says something about them.
+    pub health: Option<HealthCheck>,
 }
 
 /// A project can't be carried out.

@@ -1,19 +1,20 @@
 //! The desired states of a rollout, one after the other, and what each step waits for.
 //!
 //! ```text
-//! before ─ cleared ─ started ─┬─ switched ─ after
-//!    └──── any failure ───────┘
+//! before ─ pulled ─ cleared ─ started ─┬─ switched ─ after
+//!    └──────── any failure ────────────┘
 //! ```
 //!
-//! `cleared` lacks the instances that must stop before their successors start; `started` has the new ones beside the
-//! old; `switched` differs only in the routes and in which instances drain; `after` lacks the old ones. Up to `started`
-//! a rollout is undone by committing `before`; from `switched` on it only goes forward. All of it is stored before the
-//! first commit, so a restarted server can do either.
+//! `pulled` has the new images brought to their hosts, `cleared` lacks the instances that must stop before their
+//! successors start; `started` has the new ones beside the old; `switched` differs only in the routes and in which
+//! instances drain; `after` lacks the old ones. Until `switched` is confirmed a rollout is undone by committing
+//! `before`; from `switched` on it only goes forward. All of it is stored before the first commit, so a restarted
+//! server can do either.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use wharf_model::{AppDesired, HostView, Instance, Name, RouteSpec};
+use wharf_model::{AppDesired, HostView, ImageSpec, Instance, Name, RouteSpec};
 
 use super::{Draft, Input, Outcome};
 use crate::strategy;
@@ -43,6 +44,9 @@ pub(crate) struct Rollout {
 pub(crate) struct Stages {
     /// What it was; restored when something fails.
     pub before: Option<AppDesired>,
+    /// The same with the new images on their hosts, before anything stops; `None` when nothing must.
+    #[serde(default)]
+    pub pulled: Option<AppDesired>,
     /// Without what must stop first; `None` when nothing must.
     pub cleared: Option<AppDesired>,
     /// New beside old.
@@ -147,6 +151,7 @@ pub(super) fn rollout(
         networks: input.model.networks.clone(),
         volumes: input.model.volumes.clone(),
         files: input.model.files.clone(),
+        images: Vec::new(),
     });
     let before = input.current.map(|current| only_on(current.clone(), input.hosts));
     let stages = stages(before, after, &first, &later, &created, &recreated);
@@ -169,6 +174,7 @@ pub(super) fn removal(current: &AppDesired, drain_ms: u64) -> Rollout {
     Rollout {
         stages: Stages {
             before: Some(current.clone()),
+            pulled: None,
             cleared: None,
             started: Some(current.clone()),
             switched: Some(switched),
@@ -195,6 +201,11 @@ fn stages(
         cleared.instances.retain(|instance| !stops_first(instance));
         settle(cleared)
     });
+    let pulled = before.as_ref().filter(|_| !first.is_empty() && !created.is_empty()).map(|before| {
+        let image = |one: &Instance| ImageSpec { host: one.host.clone(), image: one.spec.image.clone() };
+        let images: BTreeSet<ImageSpec> = created.iter().map(image).collect();
+        AppDesired { images: images.into_iter().collect(), ..before.clone() }
+    });
     let base = cleared
         .clone()
         .or_else(|| before.clone())
@@ -219,7 +230,7 @@ fn stages(
     switched.release = after.release;
     switched.routes = after.routes.clone();
     switched.draining = later.iter().map(|instance| instance.id.clone()).collect();
-    Stages { before, cleared, started: Some(started), switched: Some(switched), after: Some(after) }
+    Stages { before, pulled, cleared, started: Some(started), switched: Some(switched), after: Some(after) }
 }
 
 /// Each routed service and the release that its instances have in the end.
@@ -238,7 +249,8 @@ fn routes(input: &Input<'_>, drafts: &[Draft<'_>], outcomes: &[Outcome]) -> Vec<
             path: model.path.clone(),
             balance: model.balance,
             timeout_ms: model.timeout_ms,
-            health_path: model.health_path.clone(),
+            health_path: None,
+            health: model.health.clone(),
         };
         routes.push(match known.filter(|_| input.is_resize) {
             Some(known) => known.clone(),
@@ -279,6 +291,7 @@ fn leaving(instance: &Instance, staying: &BTreeSet<(Name, u32)>) -> Leaving {
 /// a generation must not name it again. What waited for a service that has no instance is started without.
 pub(crate) fn only_on(mut desired: AppDesired, hosts: &[HostView]) -> AppDesired {
     desired.instances.retain(|instance| hosts.iter().any(|host| host.name == instance.host));
+    desired.images.retain(|image| hosts.iter().any(|host| host.name == image.host));
     desired.draining.retain(|id| desired.instances.iter().any(|instance| instance.id == *id));
     settle(desired)
 }

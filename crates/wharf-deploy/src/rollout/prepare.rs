@@ -9,7 +9,7 @@ use super::{Halt, Job};
 use crate::Error;
 use crate::api::DeployRequest;
 use crate::engine::Engine;
-use crate::plan::{self, Input, Plan, Rollout};
+use crate::plan::{self, Input, Plan, PlanError, Rollout};
 use crate::run::Run;
 use crate::store::{Content, Planned, Release, Scale};
 use crate::translate::{self, Model};
@@ -28,11 +28,14 @@ pub(crate) enum Draft {
 
 /// Reads what the job needs.
 pub(super) async fn draft(engine: &Engine, run: &Run, job: Job) -> Result<Draft, Halt> {
+    if matches!(job, Job::Remove) {
+        // There may be no release: the only deploy has failed.
+        return Ok(Draft::Remove);
+    }
     let content = stored(engine, &run.app, run.release()).await?;
     Ok(match job {
-        Job::Deploy(_) => unreachable!("a deploy is drafted by its build"),
+        Job::Deploy(_) | Job::Remove => unreachable!("a deploy is drafted by its build, a removal above"),
         Job::Move => Draft::Resize { content, scales: BTreeMap::new() },
-        Job::Remove => Draft::Remove,
         Job::Rollback => Draft::Rollback { content },
         Job::Scale(scales) => Draft::Resize { content, scales },
     })
@@ -94,7 +97,8 @@ async fn decide(engine: &Engine, run: &Run, draft: Draft) -> Result<(Plan, Optio
         };
         is_done &= active.is_some_and(|active| active.content.is_same(&content));
         let (number, created) = (run.release(), engine.clock.now());
-        release = Some(Release { number, created, author: run.by.clone(), message, content: *content });
+        let author = run.by.clone();
+        release = Some(Release { number, created, author, message, content: *content, has_served: false });
     } else if !is_resize {
         is_done &= plan.previous == Some(plan.release);
     }
@@ -125,6 +129,19 @@ fn make(
         is_resize,
         drain_ms: millis(engine.config.drain_deadline),
     })?;
+    let observed = engine.hosts.observed().borrow().clone();
+    for coming in &plan.rollout.coming {
+        let report = observed.hosts.get(&coming.host).map(|(_, report)| report);
+        if let Some(problem) = report.and_then(|report| report.problem.clone()) {
+            let (service, host) = (coming.service.clone(), coming.host.clone());
+            return Err(PlanError::Blocked { service, host, problem }.into());
+        }
+    }
+    let after = plan.rollout.stages.after.as_ref();
+    if let Some((route, owner, service)) = after.and_then(|after| generation.taken_route(app, after)) {
+        let (route, owner, service) = (route.place(), owner.clone(), service.clone());
+        return Err(PlanError::RouteTaken { route, app: owner, service }.into());
+    }
     Ok(plan)
 }
 
@@ -165,7 +182,7 @@ pub(crate) async fn foresee(
     let active =
         releases.into_iter().find(|release| Some(release.number) == active).map(|found| found.content);
     let mut images = BTreeMap::new();
-    let mut builds = Vec::new();
+    let (mut builds, mut unknown) = (Vec::new(), Vec::new());
     for (name, service) in &request.project.services {
         let Some(build) = &service.build else { continue };
         builds.push(name.clone());
@@ -174,12 +191,22 @@ pub(crate) async fn foresee(
             before == Some(build) && active.contexts.get(name) == request.contexts.get(name)
         });
         let unbuilt = || format!("{}/{app}/{name}:r{next}", engine.registry);
-        let image = same.and_then(|active| active.images.get(name)).cloned().unwrap_or_else(unbuilt);
+        let known = same.and_then(|active| active.images.get(name)).cloned();
+        if known.is_none() {
+            unknown.push(name.clone());
+        }
+        let image = known.unwrap_or_else(unbuilt);
         images.insert(name.clone(), image);
     }
     let scales = scales(&request.project, engine.store.scales(app).await?, None)?;
     let model = translate::translate(app, &request.project, &images, &request.files)?;
-    Ok((make(engine, app, next, &model, &scales, false)?, builds))
+    let mut plan = make(engine, app, next, &model, &scales, false)?;
+    let built =
+        plan.services.iter_mut().filter(|service| unknown.iter().any(|name| *service.service == **name));
+    for change in built.flat_map(|service| &mut service.changes).filter(|change| *change == "image") {
+        *change = "image, if the build gives another one".to_owned();
+    }
+    Ok((plan, builds))
 }
 
 /// Whether moving instances of `app` away from draining hosts is possible and changes anything.

@@ -58,11 +58,19 @@ async fn settle_rollout(engine: &Engine, run: &Run, rollout: &Rollout, phase: Ph
     }
     let detail = "the server was restarted; requests go to the new release".to_owned();
     let generation = engine.hosts.generation().number;
-    engine
+    let confirmed = engine
         .step(run, "switch", detail, async {
-            Ok(((), switch::confirm(engine, run, rollout, generation).await))
+            let told = if phase == Phase::Switched {
+                switch::confirm_again(engine, run, rollout, generation).await?
+            } else {
+                switch::confirm(engine, run, rollout, generation).await?
+            };
+            Ok(((), told))
         })
-        .await?;
+        .await;
+    if let Err(halt) = confirmed {
+        return Err(undo::undo(engine, run, rollout, halt).await);
+    }
     from_switch_on(engine, run, rollout).await
 }
 

@@ -1,14 +1,19 @@
-//! Step `switch`: one generation in which every route points to the new release. From here on there is no way back.
+//! Step `switch`: one generation in which every route points to the new release.
+//!
+//! It counts once every connected balancer has taken the table over. Until then the old containers are all there, so a
+//! balancer that can't follow makes the deploy fail and everything goes back; from then on there is no way back.
+
+use std::collections::BTreeSet;
 
 use tokio::time::Instant;
-use wharf_model::Event;
+use wharf_model::{AppDesired, Event};
 
 use super::Halt;
 use crate::engine::{Engine, Look, watch_until};
 use crate::plan::Rollout;
 use crate::run::Run;
 
-/// Switches and waits until every balancer has followed. An `Err` means that nothing was switched.
+/// Switches and waits until every balancer has followed. An `Err` means that nothing was switched, or not by all.
 pub(super) async fn switch(engine: &Engine, run: &Run, rollout: &Rollout) -> Result<(), Halt> {
     let stages = &rollout.stages;
     let previous = stages.before.as_ref().map(|before| before.release);
@@ -23,27 +28,76 @@ pub(super) async fn switch(engine: &Engine, run: &Run, rollout: &Rollout) -> Res
             }
             engine.store.switching(run.id).await?;
             let generation = engine.commit(run, &stages.switched, "switch").await?;
-            Ok((generation, confirm(engine, run, rollout, generation).await))
+            Ok(((), confirm(engine, run, rollout, generation).await?))
         })
-        .await?;
-    Ok(())
+        .await
 }
 
-/// Stores the switch, tells it, and waits for the balancers. Returns what to say about it.
-pub(super) async fn confirm(engine: &Engine, run: &Run, rollout: &Rollout, generation: u64) -> String {
+/// Waits for the balancers, then stores the switch and tells it. Returns what to say about it.
+///
+/// Errors: a connected balancer has not followed in time, and requests depend on it. It may be undone.
+pub(super) async fn confirm(
+    engine: &Engine,
+    run: &Run,
+    rollout: &Rollout,
+    generation: u64,
+) -> Result<String, Halt> {
+    let (count, late) = followed(engine, generation).await?;
+    if !late.is_empty() && has_routes(rollout) {
+        withdraw(engine, run, rollout, generation).await?;
+        let deadline = wharf_base::duration::format(engine.config.switch_deadline);
+        return Err(Halt::failed(format!(
+            "{} of {} did not take over the new table within {deadline}: {}",
+            late.len(),
+            counted(count, "balancer"),
+            late.join(", ")
+        )));
+    }
+    Ok(conclude(engine, run, rollout, generation, count, &late).await)
+}
+
+/// Like [`confirm`] for a switch that was confirmed before: old containers may be gone, so late ones are only told.
+pub(super) async fn confirm_again(
+    engine: &Engine,
+    run: &Run,
+    rollout: &Rollout,
+    generation: u64,
+) -> Result<String, Halt> {
+    let (count, late) = followed(engine, generation).await?;
+    Ok(conclude(engine, run, rollout, generation, count, &late).await)
+}
+
+async fn conclude(
+    engine: &Engine,
+    run: &Run,
+    rollout: &Rollout,
+    generation: u64,
+    count: usize,
+    late: &[String],
+) -> String {
     if let Err(error) = engine.store.switched(run.id, &run.app, run.release()).await {
         // The generation is made: a restart compares it with the stored one and comes to the same conclusion.
         tracing::error!(%error, deploy = run.id, "the switch could not be stored");
     }
     let stages = &rollout.stages;
-    let routes = |desired: &Option<wharf_model::AppDesired>| desired.as_ref().map(|one| one.routes.clone());
+    let routes = |desired: &Option<AppDesired>| desired.as_ref().map(|one| one.routes.clone());
     if routes(&stages.before) != routes(&stages.switched) {
         let previous = stages.before.as_ref().map(|before| before.release);
         let (app, release) = (run.app.clone(), run.release());
         engine.emit(Event::Switched { app, release, previous: previous.filter(|old| *old != release) });
     }
+    let mut told = format!("generation {generation}, {}", counted(count, "balancer"));
+    if !late.is_empty() {
+        tracing::warn!(balancers = ?late, generation, "balancers have not taken over the new table in time");
+        told.push_str(&format!(", not yet: {}", late.join(", ")));
+    }
+    told
+}
+
+/// Waits until every connected balancer uses `generation`. Returns how many there are, and those that don't in time.
+async fn followed(engine: &Engine, generation: u64) -> Result<(usize, Vec<String>), Halt> {
     let until = Instant::now() + engine.config.switch_deadline;
-    let applied = watch_until(engine.pools.observed(), |pools| {
+    let watched = watch_until(engine.pools.observed(), |pools| {
         let late: Vec<String> = pools
             .balancers
             .iter()
@@ -55,14 +109,32 @@ pub(super) async fn confirm(engine: &Engine, run: &Run, rollout: &Rollout, gener
             false => Look::Wait(until),
         }
     });
-    // A server that stops has switched all the same; the step then ends early.
-    let (count, late) = engine.unless_stopping(applied).await.unwrap_or_default();
-    let mut told = format!("generation {generation}, {}", counted(count, "balancer"));
-    if !late.is_empty() {
-        tracing::warn!(balancers = ?late, generation, "balancers have not taken over the new table in time");
-        told.push_str(&format!(", not yet: {}", late.join(", ")));
-    }
-    told
+    engine.unless_stopping(watched).await
+}
+
+/// Whether it matters to anybody which table a balancer has.
+fn has_routes(rollout: &Rollout) -> bool {
+    let stages = [&rollout.stages.before, &rollout.stages.switched];
+    stages.into_iter().flatten().any(|desired| !desired.routes.is_empty())
+}
+
+/// Turns the balancers that have followed back while the new containers still run, so that the undo cuts nobody.
+async fn withdraw(engine: &Engine, run: &Run, rollout: &Rollout, switched: u64) -> Result<(), Halt> {
+    let generation = engine.commit(run, &rollout.stages.started, "switch back").await?;
+    let until = Instant::now() + engine.config.switch_deadline;
+    let followers: BTreeSet<String> = {
+        let pools = engine.pools.observed().borrow().clone();
+        let has_followed = pools.balancers.iter().filter(|one| one.generation >= switched);
+        has_followed.map(|one| one.name.clone()).collect()
+    };
+    let watched = watch_until(engine.pools.observed(), |pools| {
+        let mut followers = pools.balancers.iter().filter(|one| followers.contains(&one.name));
+        match followers.all(|one| one.generation >= generation) || Instant::now() >= until {
+            true => Look::Done(()),
+            false => Look::Wait(until),
+        }
+    });
+    engine.unless_stopping(watched).await
 }
 
 /// `1 balancer`, `2 balancers`.

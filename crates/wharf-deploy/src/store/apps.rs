@@ -31,6 +31,8 @@ pub(crate) struct Release {
     pub(crate) author: String,
     pub(crate) message: String,
     pub(crate) content: Content,
+    /// Requests have gone to it.
+    pub(crate) has_served: bool,
 }
 
 /// What a release is made of. Equal contents are the same release.
@@ -86,7 +88,8 @@ impl Store {
     pub(crate) async fn releases(&self, app: &Name) -> Result<Vec<Release>, Error> {
         let app = app.to_string();
         let read = move |connection: &Connection| {
-            let sql = "SELECT number, created, author, message, content FROM release WHERE app = ?1
+            let sql =
+                "SELECT number, created, author, message, content, has_served FROM release WHERE app = ?1
                        ORDER BY number DESC";
             connection.prepare_cached(sql)?.query_map([app], release)?.collect()
         };
@@ -97,7 +100,7 @@ impl Store {
     pub(crate) async fn release(&self, app: &Name, number: u32) -> Result<Option<Release>, Error> {
         let app = app.to_string();
         let read = move |connection: &Connection| {
-            let sql = "SELECT number, created, author, message, content FROM release
+            let sql = "SELECT number, created, author, message, content, has_served FROM release
                        WHERE app = ?1 AND number = ?2";
             connection.query_row(sql, (app, number), release).optional()
         };
@@ -149,5 +152,6 @@ fn release(row: &Row<'_>) -> Result<Release, SqlError> {
         author: row.get(2)?,
         message: row.get(3)?,
         content: from_text(&row.get::<_, String>(4)?)?,
+        has_served: row.get(5)?,
     })
 }

@@ -161,6 +161,8 @@ impl Store {
                 .execute("UPDATE deploy SET phase = ?2 WHERE id = ?1", (id, Phase::Switched.as_str()))?;
             let sql = "UPDATE app SET previous = active, active = ?2 WHERE name = ?1 AND active IS NOT ?2";
             transaction.execute(sql, (&app, release))?;
+            let sql = "UPDATE release SET has_served = 1 WHERE app = ?1 AND number = ?2";
+            transaction.execute(sql, (&app, release))?;
             let scales: Option<String> =
                 transaction.query_row("SELECT scales FROM deploy WHERE id = ?1", [id], |row| row.get(0))?;
             let scales: Vec<Scale> = scales.as_deref().map_or(Ok(Vec::new()), from_text)?;

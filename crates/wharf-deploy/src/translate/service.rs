@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use wharf_compose::project::{self, Condition, MountKind, Project, Protocol, Restart, Service, Strategy};
 use wharf_model::{
-    Balance, ContainerSpec, Healthcheck, Name, NetworkAttachment, Probe, PublishedPort, ResourceLimits,
-    RestartPolicy, Serve, Transport, WaitFor,
+    Balance, ContainerSpec, HealthCheck, Healthcheck, Name, NetworkAttachment, Probe, PublishedPort,
+    ResourceLimits, RestartPolicy, Serve, Transport, WaitFor,
 };
 
 use super::{Model, RouteModel, ServiceModel, TranslateError, UploadedFile, mount, names};
@@ -207,7 +207,14 @@ fn route_model(route: &project::Route, health: Option<&project::Health>) -> Rout
             project::Balance::LeastConn => Balance::LeastConn,
         },
         timeout_ms: route.timeout.map(millis),
-        health_path: health.filter(checks_route).and_then(|health| health.path.clone()),
+        health: health.map(|health| HealthCheck {
+            // A path on another port than the route's is for the agent's probe; balancers then only connect.
+            path: Some(health).filter(checks_route).and_then(|health| health.path.clone()),
+            interval_ms: millis(health.interval),
+            timeout_ms: millis(health.timeout),
+            rise: health.rise,
+            fall: health.fall,
+        }),
     }
 }
 

@@ -137,7 +137,10 @@ fn a_routed_service_always_has_some_check() {
         fall: 3,
     };
     assert_eq!(web.probe, Some(expected));
-    assert_eq!(web.route.as_ref().unwrap().health_path.as_deref(), Some("/up"));
+    let expected =
+        HealthCheck { path: Some("/up".to_owned()), interval_ms: 1000, timeout_ms: 2000, rise: 2, fall: 3 };
+    assert_eq!(web.route.as_ref().unwrap().health, Some(expected));
+    assert_eq!(bare.services["web"].route.as_ref().unwrap().health, None);
     assert_eq!(web.start_period_ms, 20_000);
 }
 

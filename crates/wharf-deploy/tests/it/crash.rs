@@ -75,7 +75,7 @@ async fn power_lost_at_any_commit_is_finished_or_undone() {
         while cut_and_restart(make(commits + 1)).await {
             commits += 1;
         }
-        assert_eq!(commits, 4, "clear, start, switch, stop");
+        assert_eq!(commits, 5, "pull, clear, start, switch, stop");
     }
 }
 

@@ -5,16 +5,22 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use wharf_base::{ErrorCode, Tasks};
 use wharf_deploy::api::{DeployState, DeployView};
+use wharf_model::ports::Hosts as _;
 use wharf_model::{Event, Liveness};
 
 use crate::server::*;
 use crate::world::*;
 
-/// A world with release 1 of a routed service on `a` and `b`.
-async fn serving() -> (Arc<World>, Server, tempfile::TempDir, Tasks) {
-    let (world, data, agents) = (World::new(&["a", "b"]), tempfile::tempdir().unwrap(), Tasks::new());
+async fn start_world(hosts: &[&str]) -> (Arc<World>, Server, tempfile::TempDir, Tasks) {
+    let (world, data, agents) = (World::new(hosts), tempfile::tempdir().unwrap(), Tasks::new());
     world.run(&agents);
     let server = server(&world, data.path()).await;
+    (world, server, data, agents)
+}
+
+/// A world with release 1 of a routed service on `a` and `b`.
+async fn serving() -> (Arc<World>, Server, tempfile::TempDir, Tasks) {
+    let (world, server, data, agents) = start_world(&["a", "b"]).await;
     assert_ok(&server.deploy(json!({ "web": web("v1", 2) })).await);
     (world, server, data, agents)
 }
@@ -42,7 +48,40 @@ async fn check(behaviour: Behaviour, settings: Value, reason: &str) {
     let view = server.deploy(json!({ "web": service })).await;
     assert_eq!(view.state, DeployState::Failed);
     assert_eq!(steps(&view), ["plan", "start", "healthy", "undo"]);
+    let failed: Vec<bool> = view.steps.iter().map(|step| step.failed).collect();
+    assert_eq!(failed, [false, false, true, false]);
     assert_undone(&world, &server, &view, reason).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_that_never_served_is_marked_and_not_gone_back_to() {
+    let (world, server, _data, _agents) = serving().await;
+    let shop = name("shop");
+    world.behave("v2", Behaviour::Exit(1));
+    assert_eq!(server.deploy(json!({ "web": web("v2", 2) })).await.state, DeployState::Failed);
+    assert_ok(&server.deploy(json!({ "web": web("v3", 2) })).await);
+    let releases = server.handle.releases(&shop).await.unwrap();
+    let served: Vec<(u32, bool)> = releases.iter().map(|one| (one.number, one.has_served)).collect();
+    assert_eq!(served, [(3, true), (2, false), (1, true)]);
+    let error = server.handle.rollback(&shop, Some(2), "ann").await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Conflict);
+    assert!(error.to_string().starts_with("release 2 of shop has never served"), "{error}");
+    let back = server.handle.rollback(&shop, Some(1), "ann").await.unwrap();
+    assert_ok(&server.end_of(back.deploy).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_application_whose_only_deploy_failed_can_be_removed() {
+    let (world, server, _data, _agents) = start_world(&["a"]).await;
+    let shop = name("shop");
+    world.behave("v1", Behaviour::Exit(1));
+    assert_eq!(server.deploy(json!({ "web": web("v1", 1) })).await.state, DeployState::Failed);
+    assert_eq!(server.handle.apps().await.unwrap().len(), 1);
+    let error = server.handle.scale(&shop, &map([("web", 2)]), "ann").await.unwrap_err();
+    assert!(error.to_string().starts_with("shop has no release that serves\n  hint: "), "{error}");
+    let removed = server.handle.remove(&shop, "ann").await.unwrap();
+    assert_ok(&server.end_of(removed.deploy).await);
+    assert!(server.handle.apps().await.unwrap().is_empty() && world.generation().apps.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -116,9 +155,42 @@ async fn a_recreated_service_comes_back_when_its_successor_fails() {
     world.behave("d2", Behaviour::Exit(1));
     let view = server.deploy(services("d2")).await;
     assert_eq!(view.error.as_deref(), Some("db on a ended with status 1"));
-    assert_eq!(steps(&view), ["plan", "clear", "start", "healthy", "undo"]);
+    assert_eq!(steps(&view), ["plan", "pull", "clear", "start", "healthy", "undo"]);
     assert_eq!(view.steps.last().unwrap().detail, "everything is as it was");
     assert_eq!(world.desired(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_whose_engine_does_not_answer_is_refused() {
+    let (world, server, _data, _agents) = serving().await;
+    world.set_problem("b", Some("the Docker Engine does not answer")).await;
+    let next = request(json!({ "web": web("v2", 2) }));
+    let error = server.handle.deploy(&name("shop"), next, "ann").await.unwrap_err();
+    let expected =
+        "`web` is to run on b, where nothing can be started now: the Docker Engine does not answer\n  hint: ";
+    assert!(error.to_string().starts_with(expected), "{error}");
+    world.set_problem("b", None).await;
+    assert_ok(&server.deploy(json!({ "web": web("v2", 2) })).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_that_does_not_exist_stops_nothing() {
+    let (world, server, _data, _agents) = serving().await;
+    let services = |image: &str| json!({ "db": db(image), "web": web("v1", 2) });
+    assert_ok(&server.deploy(services("d1")).await);
+    let before = world.desired();
+    world.behave("d2", Behaviour::NoImage);
+    let generations = world.history().len();
+    let view = server.deploy(services("d2")).await;
+    let expected = "d2 can't be pulled on a: not found";
+    assert_eq!(view.error.as_deref(), Some(expected));
+    assert_eq!(steps(&view), ["plan", "pull", "undo"]);
+    for generation in world.history().iter().skip(generations) {
+        let instances = &generation.apps[&name("shop")].instances;
+        assert!(instances.iter().any(|one| one.id == "shop-db-r2-1"), "{generation:?}");
+    }
+    assert_eq!(world.desired(), before);
+    assert!(world.generation().apps[&name("shop")].images.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -126,24 +198,73 @@ async fn what_does_not_stop_in_time_fails_before_its_successor_starts() {
     let (world, server, _data, _agents) = serving().await;
     let services = |image: &str| json!({ "db": db(image), "web": web("v1", 2) });
     assert_ok(&server.deploy(services("d1")).await);
-    world.freeze("a", true);
+    world.stops_hang("a", true);
     let view = server.deploy(services("d2")).await;
     let error = view.error.as_deref().unwrap();
     assert!(error.starts_with("db on a did not stop within 40s; undoing it failed too: db on a"), "{error}");
+    world.stops_hang("a", false);
+    assert_ok(&server.deploy(services("d2")).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_does_nothing_is_named_before_anything_is_stopped() {
+    let (world, server, _data, _agents) = serving().await;
+    let services = |image: &str| json!({ "db": db(image), "web": web("v1", 2) });
+    assert_ok(&server.deploy(services("d1")).await);
+    world.freeze("a", true);
+    let view = server.deploy(services("d2")).await;
+    let error = view.error.as_deref().unwrap();
+    assert!(error.starts_with("d2 on a: the host has not taken it up after 1m"), "{error}");
     world.freeze("a", false);
     assert_ok(&server.deploy(services("d2")).await);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_balancer_that_does_not_follow_holds_nothing_up_for_ever() {
+async fn a_balancer_that_does_not_follow_the_switch_undoes_it() {
     let (world, server, _data, _agents) = serving().await;
     world.balancers_follow(false);
     let view = server.deploy(json!({ "web": web("v2", 2) })).await;
+    assert_eq!((view.state, view.release), (DeployState::Failed, 2));
+    assert_eq!(steps(&view), ["plan", "start", "healthy", "switch", "undo"]);
+    let switched = world.events().iter().filter(|event| matches!(event, Event::Switched { .. })).count();
+    assert_eq!(switched, 1, "only the first release has switched");
+    let app = server.handle.app(&name("shop")).await.unwrap();
+    assert_eq!((app.release, app.previous_release), (Some(1), None));
+    let old = ["web-r1-1", "web-r1-2"].map(|id| format!("shop-{id}"));
+    for generation in world.history().iter().skip(2) {
+        let instances = &generation.apps[&name("shop")].instances;
+        assert!(old.iter().all(|id| instances.iter().any(|one| one.id == *id)), "{generation:?}");
+    }
+    world.balancers_follow(true);
+    let reason = "1 of 1 balancer did not take over the new table within 5s: local";
+    assert_undone(&world, &server, &view, reason).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_application_without_routes_does_not_need_balancers() {
+    let (world, server, _data, _agents) = start_world(&["a"]).await;
+    world.balancers_follow(false);
+    let view = server.deploy(json!({ "worker": { "image": "w" } })).await;
     assert_ok(&view);
-    let detail = |step: &str| view.steps.iter().find(|one| one.step == step).unwrap().detail.clone();
-    assert!(detail("switch").ends_with("not yet: local"), "{}", detail("switch"));
-    assert_eq!(detail("drain"), "waited to the deadline, no count");
-    assert_eq!(world.desired().1, [2]);
+    let switch = view.steps.iter().find(|one| one.step == "switch").unwrap();
+    assert!(switch.detail.ends_with("not yet: local"), "{}", switch.detail);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_route_of_another_application_is_refused_before_anything_is_built() {
+    let (world, server, _data, _agents) = serving().await;
+    let mut other = request(json!({ "web": web("v1", 1) }));
+    other.project.name = "other".to_owned();
+    let app = name("other");
+    let expected = "route */ is already taken by shop (service web)\n  hint: ";
+    for error in [
+        server.handle.plan(&app, &other).await.unwrap_err(),
+        server.handle.deploy(&app, other.clone(), "ann").await.unwrap_err(),
+    ] {
+        assert_eq!(error.code(), ErrorCode::Conflict);
+        assert!(error.to_string().starts_with(expected), "{error}");
+    }
+    assert!(server.handle.app(&app).await.is_err() && world.desired().1 == [1]);
 }
 
 #[tokio::test(start_paused = true)]

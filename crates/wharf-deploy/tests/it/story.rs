@@ -99,6 +99,10 @@ async fn builds_stream_their_output_and_the_same_context_is_up_to_date() {
     assert_eq!(server.handle.releases(&name("shop")).await.unwrap().len(), 1);
 
     let changed = server.built("two").await;
+    let plan = server.handle.plan(&name("shop"), &changed).await.unwrap();
+    assert_eq!(plan.services[0].changes, ["image, if the build gives another one"]);
+    let last = plan.lines.last().unwrap();
+    assert_eq!(last, "! built first, whether it changes is known after the build: web");
     assert_ok(
         &server.end_of(server.handle.deploy(&name("shop"), changed, "ann").await.unwrap().deploy).await,
     );
@@ -120,9 +124,32 @@ async fn a_service_with_data_keeps_its_container_and_is_stopped_first_when_it_ch
     assert_eq!(world.desired().0, ["db-r1-1@a", "web-r2-1@a"]);
     let third = server.deploy(services("d2", "v2")).await;
     assert_ok(&third);
-    assert_eq!(steps(&third), ["plan", "clear", "start", "healthy", "switch", "stop"]);
+    assert_eq!(steps(&third), ["plan", "pull", "clear", "start", "healthy", "switch", "stop"]);
     assert_eq!(world.desired(), (vec!["db-r3-1@a".into(), "web-r2-1@a".into()], vec![2]));
     assert_eq!(world.gaps(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_writers_of_one_volume_are_warned_of_and_not_scaled_to() {
+    let (world, server, _data, _agents) = start(&["a"]).await;
+    let shop = name("shop");
+    let several = |replicas: u32| {
+        let mut db = db("d");
+        db["deploy"] = json!({ "replicas": replicas });
+        json!({ "db": db })
+    };
+    assert_ok(&server.deploy(several(1)).await);
+    let error = server.handle.scale(&shop, &map([("db", 3)]), "ann").await.unwrap_err().to_string();
+    let expected = "db: 3 containers would write the volume `data` at the same time\n  hint: ";
+    assert!(error.starts_with(expected), "{error}");
+
+    let plan = server.handle.plan(&shop, &request(several(2))).await.unwrap();
+    let expected = "! db: 2 containers write the volume `shop_data` at the same time";
+    assert!(plan.lines.iter().any(|line| line.starts_with(expected)), "{:?}", plan.lines);
+    assert_ok(&server.deploy(several(2)).await);
+    let scaled = server.handle.scale(&shop, &map([("db", 3)]), "ann").await.unwrap();
+    assert_ok(&server.end_of(scaled.deploy).await);
+    assert_eq!(world.desired().0.len(), 3);
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,8 +11,8 @@ use tokio::sync::{mpsc, watch};
 use wharf_base::{Digest, ErrorCode, Tasks, UnixMillis};
 use wharf_model::ports::{BuildRequest, BuiltImage, EventSink, Hosts, ImageBuilder, Pools, PortError};
 use wharf_model::{
-    BalancerView, Change, Event, Generation, HostReport, HostView, Instance, InstanceReport, InstanceState,
-    Liveness, Name, Observed, PoolsObserved, ReleaseTraffic,
+    BalancerView, Change, Event, Generation, HostReport, HostView, ImageReport, ImageSpec, ImageState,
+    Instance, InstanceReport, InstanceState, Liveness, Name, Observed, PoolsObserved, ReleaseTraffic,
 };
 
 /// What containers of an image do once they are started.
@@ -28,6 +28,8 @@ pub(crate) enum Behaviour {
     Exit(i64),
     /// They can't be made.
     Fail,
+    /// There is no such image.
+    NoImage,
     /// The Engine starts them again and again.
     CrashLoop,
 }
@@ -59,6 +61,8 @@ struct State {
     behaviours: Vec<(String, Behaviour)>,
     /// Hosts whose agents do nothing.
     frozen: BTreeSet<Name>,
+    /// Hosts on which no container ends that is to be stopped.
+    stuck: BTreeSet<Name>,
     balancers_follow: bool,
     in_flight: BTreeMap<u32, u64>,
     refuse_commits: usize,
@@ -83,6 +87,7 @@ impl World {
             reports: BTreeMap::new(),
             behaviours: Vec::new(),
             frozen: BTreeSet::new(),
+            stuck: BTreeSet::new(),
             balancers_follow: true,
             in_flight: BTreeMap::new(),
             refuse_commits: 0,
@@ -149,6 +154,24 @@ impl World {
             true => state.frozen.insert(name(host)),
             false => state.frozen.remove(&name(host)),
         });
+    }
+
+    pub(crate) fn stops_hang(&self, host: &str, hang: bool) {
+        self.with(|state| match hang {
+            true => state.stuck.insert(name(host)),
+            false => state.stuck.remove(&name(host)),
+        });
+    }
+
+    /// The agent of `host` reports this problem from now on; comes back once it is known.
+    pub(crate) async fn set_problem(&self, host: &str, problem: Option<&str>) {
+        let problem = problem.map(str::to_owned);
+        self.with(|state| state.reports.get_mut(&name(host)).unwrap().problem.clone_from(&problem));
+        let mut observed = self.observed.subscribe();
+        let is_known = |observed: &Arc<Observed>| {
+            observed.hosts.get(&name(host)).is_some_and(|(_, report)| report.problem == problem)
+        };
+        observed.wait_for(is_known).await.unwrap();
     }
 
     pub(crate) fn balancers_follow(&self, follow: bool) {
@@ -256,7 +279,8 @@ impl World {
                 .collect();
             let is_wanted = |report: &InstanceReport| wanted.iter().any(|(_, one)| one.id == report.id);
             // What goes is reported as stopping once, then not at all.
-            report.instances.retain(|one| is_wanted(one) || one.state != InstanceState::Stopping);
+            let is_stuck = state.stuck.contains(host);
+            report.instances.retain(|one| is_stuck || is_wanted(one) || one.state != InstanceState::Stopping);
             for one in &mut report.instances {
                 if !wanted.iter().any(|(_, wanted)| wanted.id == one.id) {
                     one.state = InstanceState::Stopping;
@@ -268,6 +292,8 @@ impl World {
                     None => report.instances.push(first_report(app, instance)),
                 }
             }
+            let images = generation.apps.values().flat_map(|app| &app.images).filter(|one| one.host == *host);
+            report.images = images.map(|one| image_report(one, &state.behaviours)).collect();
             let is_settled = report.instances.iter().all(|one| one.state != InstanceState::Stopping);
             if is_settled {
                 report.generation = generation.number;
@@ -321,6 +347,14 @@ fn behaviour(behaviours: &[(String, Behaviour)], image: &str) -> Behaviour {
     found.map_or(Behaviour::Healthy, |(_, behaviour)| behaviour.clone())
 }
 
+fn image_report(wanted: &ImageSpec, behaviours: &[(String, Behaviour)]) -> ImageReport {
+    let state = match behaviour(behaviours, &wanted.image) {
+        Behaviour::NoImage => ImageState::Failed { reason: "not found".to_owned() },
+        _ => ImageState::Present,
+    };
+    ImageReport { image: wanted.image.clone(), state }
+}
+
 fn first_report(app: &Name, instance: &Instance) -> InstanceReport {
     InstanceReport {
         id: instance.id.clone(),
@@ -341,6 +375,9 @@ fn advance(report: &mut InstanceReport, behaviour: &Behaviour) {
     report.state = match (&report.state, behaviour) {
         (InstanceState::Pulling, Behaviour::Fail) => {
             InstanceState::Failed { reason: "no such file".to_owned() }
+        }
+        (InstanceState::Pulling, Behaviour::NoImage) => {
+            InstanceState::Failed { reason: "pull: not found".to_owned() }
         }
         (InstanceState::Pulling, _) => InstanceState::Starting,
         (InstanceState::Starting, Behaviour::Healthy) => InstanceState::Healthy,
