@@ -125,5 +125,6 @@ fn view(shared: &Shared, name: &str, windows: &HashMap<(String, String, u32), Wi
         generation: table.generation,
         traffic: traffic.collect(),
         draining: draining.collect(),
+        is_awaited: false,
     }
 }

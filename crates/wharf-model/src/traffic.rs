@@ -51,9 +51,12 @@ pub struct BalancerView {
     /// Requests in flight to each target of the table that is [`crate::TargetState::Draining`], by target id. A
     /// draining target is listed even at 0: absent means not known.
     pub draining: BTreeMap<String, u64>,
+    /// It has joined and may still serve by an old table, but has not connected since the server's start. It is listed
+    /// so until it reports or its time to reconnect is over; then it is listed no more.
+    pub is_awaited: bool,
 }
 
-/// Every balancer that is connected.
+/// Every balancer that is connected, and those that are awaited.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PoolsObserved {
     /// One each.

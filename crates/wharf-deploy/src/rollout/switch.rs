@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use tokio::time::Instant;
-use wharf_model::{AppDesired, Event};
+use wharf_model::{AppDesired, BalancerView, Event, PoolsObserved};
 
 use super::Halt;
 use crate::engine::{Engine, Look, watch_until};
@@ -94,22 +94,31 @@ async fn conclude(
     told
 }
 
-/// Waits until every connected balancer uses `generation`. Returns how many there are, and those that don't in time.
+/// Waits until every balancer uses `generation`. Returns how many there are, and those that don't in time.
+///
+/// A balancer that is awaited after the server's start is neither on time nor late: the deadline begins once it has
+/// connected or is given up, which happens after the fleet's `reconnect_grace`.
 async fn followed(engine: &Engine, generation: u64) -> Result<(usize, Vec<String>), Halt> {
-    let until = Instant::now() + engine.config.switch_deadline;
+    let deadline = engine.config.switch_deadline;
+    let mut until = Instant::now() + deadline;
     let watched = watch_until(engine.pools.observed(), |pools| {
-        let late: Vec<String> = pools
-            .balancers
-            .iter()
-            .filter(|balancer| balancer.generation < generation)
-            .map(|balancer| balancer.name.clone())
-            .collect();
+        let late = late(pools, generation);
+        if late.iter().any(|balancer| balancer.is_awaited) {
+            until = Instant::now() + deadline;
+        }
         match late.is_empty() || Instant::now() >= until {
-            true => Look::Done((pools.balancers.len(), late)),
+            true => Look::Done((
+                pools.balancers.len(),
+                late.into_iter().map(|balancer| balancer.name.clone()).collect(),
+            )),
             false => Look::Wait(until),
         }
     });
     engine.unless_stopping(watched).await
+}
+
+fn late(pools: &PoolsObserved, generation: u64) -> Vec<&BalancerView> {
+    pools.balancers.iter().filter(|balancer| balancer.generation < generation).collect()
 }
 
 /// Whether it matters to anybody which table a balancer has.

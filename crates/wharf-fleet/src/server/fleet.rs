@@ -416,8 +416,12 @@ impl State {
     pub(crate) fn pools(&self, now: Instant) -> (PoolsObserved, Option<Instant>) {
         let is_due = |until: &Option<Instant>| until.is_none_or(|until| now < until);
         let expected: Vec<_> = self.expected.iter().filter(|(_, until)| is_due(until)).collect();
-        let silent = |name: &Name| BalancerView { name: name.to_string(), ..BalancerView::default() };
-        let silent = expected.iter().map(|(name, _)| silent(name));
+        let silent = |name: &Name, until: &Option<Instant>| BalancerView {
+            name: name.to_string(),
+            is_awaited: until.is_some(),
+            ..BalancerView::default()
+        };
+        let silent = expected.iter().map(|(name, until)| silent(name, until));
         let next = expected.iter().filter_map(|(_, until)| **until).min();
         (PoolsObserved { balancers: self.balancers.values().cloned().chain(silent).collect() }, next)
     }
