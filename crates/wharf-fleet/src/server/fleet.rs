@@ -262,10 +262,9 @@ impl Fleet {
             let host = state.known(&identity).ok_or(Error::UnknownHost)?;
             host.connections += 1;
             host.record.last_seen = self.deps.clock.now();
-            host.lost_since = None;
             let before = std::mem::replace(&mut host.from, from);
             let other = before.filter(|_| host.connections > 1 && before != from);
-            (std::mem::replace(&mut host.liveness, Liveness::Up) != Liveness::Up, other)
+            (!host.is_back_unheard(Instant::now()) && host.rise(), other)
         };
         if let (Some(one), Some(two)) = (other, from) {
             // A cloned disk has the same key, and both clones would fight over the same containers' names and reports.
@@ -274,23 +273,31 @@ impl Fleet {
             self.deps.events.emit(Event::Warning { part: "agents".to_owned(), message });
         }
         if became_up {
-            tracing::info!(host = %identity.name, "host is up");
-            self.deps.events.emit(Event::HostUp { host: identity.name.clone() });
-            self.changed.notify_one();
+            self.tell_up(&identity.name);
         }
         Ok(Connected { fleet: Arc::clone(self), identity, shutdown: self.tasks.shutdown() })
+    }
+
+    fn tell_up(&self, host: &Name) {
+        tracing::info!(%host, "host is up");
+        self.deps.events.emit(Event::HostUp { host: host.clone() });
+        self.changed.notify_one();
     }
 
     /// Takes a report in: memory first, so that the table follows at once, then the disk.
     pub(crate) async fn report(&self, identity: &Identity, report: HostReport) -> Result<(), Error> {
         let now = self.deps.clock.now();
-        let (report, before) = {
+        let (report, before, became_up) = {
             let mut state = self.state();
             let host = state.known(identity).ok_or(Error::UnknownHost)?;
             let report = Arc::new(blind::keep_known(report, &host.report));
             host.record.last_seen = now;
-            (Arc::clone(&report), std::mem::replace(&mut host.report, report))
+            let before = std::mem::replace(&mut host.report, Arc::clone(&report));
+            (report, before, host.connections > 0 && host.rise())
         };
+        if became_up {
+            self.tell_up(&identity.name);
+        }
         if *before != *report {
             self.changed.notify_one();
             self.tell_changes(&identity.name, &before, &report);
@@ -448,6 +455,21 @@ impl Host {
     fn identity(&self) -> Identity {
         let removed = self.removed.clone();
         Identity { id: self.record.id.clone(), name: self.record.name.clone(), removed }
+    }
+
+    /// It was lost and has not reported since: what it said before is not believed any more, since its containers may have
+    /// other addresses after a power loss. Within the grace after the server's own start it never was lost. Balancers
+    /// send no such reports.
+    fn is_back_unheard(&self, now: Instant) -> bool {
+        self.liveness == Liveness::Lost
+            && self.lost_since.is_some_and(|since| since <= now)
+            && !super::is_balancer(&self.record.labels)
+    }
+
+    /// Makes it up. Returns whether it was not.
+    fn rise(&mut self) -> bool {
+        self.lost_since = None;
+        std::mem::replace(&mut self.liveness, Liveness::Up) != Liveness::Up
     }
 
     fn view(&self, instances_desired: u32) -> HostView {

@@ -145,6 +145,28 @@ async fn without_a_server_an_agent_goes_on_also_after_its_own_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_was_lost_is_up_only_with_a_new_report() {
+    require!(Docker);
+    let world = World::new();
+    let server = world.server().await;
+    world.join(&server, "h1").await.unwrap();
+    let agent = world.agent("h1").await;
+    let desired = world.desired(vec![world.instance("h1", "web", &["serve", "80"])]);
+    world.commit(&server, Some(desired)).await;
+    let old = server.healthy("web").await;
+
+    agent.stop().await;
+    server.observe("h1 to be lost", |observed| has_liveness(observed, Liveness::Lost)).await;
+    docker(&["rm", "-f", old.container_id.as_deref().unwrap()]);
+    let agent = world.agent("h1").await;
+    let back = server.observe("h1 to be up", |observed| has_liveness(observed, Liveness::Up)).await;
+    let is_old = |report: &wharf_model::InstanceReport| report.container_id == old.container_id;
+    assert!(!back.hosts.values().any(|(_, report)| report.instances.iter().any(is_old)), "{back:?}");
+    agent.stop().await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cut_link_is_noticed_within_three_seconds_and_heals() {
     require!(Docker);
     let world = World::new();
