@@ -1,8 +1,11 @@
-//! `/events` and `/events/stream`: the log of everything that changed state, as a page and as server-sent events.
+//! `/events` and `/events/stream`: the log of everything that changed state, as a page and as server-sent events. Both take
+//! the filters of [`filter`].
 //!
 //! The stream first listens, then reads what is stored after the last id that the client has seen, then passes on what
 //! it hears, leaving out what it has sent already: so nothing is missed and nothing comes twice. A client that can't keep
 //! up is served from the store again until it has caught up. Its memory is one page and the shared broadcast.
+
+mod filter;
 
 use std::collections::VecDeque;
 
@@ -16,61 +19,90 @@ use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::broadcast::{self, error::RecvError};
 use wharf_http::{ApiError, sse};
-use wharf_model::{Event, EventRecord};
+use wharf_model::EventRecord;
 use wharf_state::EventLog;
 
+use self::filter::Filter;
 use crate::{Error, Handle};
 
 /// LIMIT: records of one answer, and records that a stream reads at a time.
 const PAGE_MAX: usize = 1_000;
 const PAGE_DEFAULT: usize = 200;
-/// LIMIT: newest records that are looked through for those that are no build output.
+/// LIMIT: records that are looked through for those that a filter takes; the answer says where to go on.
 const LOOKED_THROUGH_MAX: usize = 20_000;
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Page {
     /// Only records with a greater id; without it the newest ones.
     after: Option<u64>,
+    /// Only records with a lower id, the newest of them: the page before.
+    before: Option<u64>,
     limit: Option<usize>,
-    /// `false` leaves out lines of build output.
-    output: Option<bool>,
+    #[serde(flatten)]
+    filter: Filter,
 }
 
-impl Page {
-    fn takes(&self, record: &EventRecord) -> bool {
-        self.output.unwrap_or(true) || !matches!(record.event, Event::DeployOutput { .. })
-    }
-}
-
-/// `GET /events?after=&limit=&output=`: `{"events": […]}`, oldest first.
+/// `GET /events?after=&before=&limit=` and the filters: `{"events": […], "older": …}`, oldest first.
+///
+/// `older` goes into `before` for the page of what was before; it is `null` when there is nothing more. A page may have
+/// fewer records than `limit`, or none, and still have an older one: only so many are looked through for one answer.
 pub(crate) async fn list(
     State(handle): State<Handle>,
     Query(page): Query<Page>,
 ) -> Result<Json<serde_json::Value>, ApiError> {
     let limit = page.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
-    let read = if page.output == Some(false) { LOOKED_THROUGH_MAX } else { limit };
+    let filter = page.filter.checked()?;
     let log = handle.events();
-    let records = match page.after {
-        Some(after) => log.after(after, read).await,
-        None => log.newest(read).await,
-    };
-    let mut records = records.map_err(Error::from)?;
-    records.retain(|record| page.takes(record));
-    if page.after.is_some() {
+    if let Some(after) = page.after {
+        let read = if filter.takes_all() { limit } else { LOOKED_THROUGH_MAX };
+        let mut records = log.after(after, read).await.map_err(Error::from)?;
+        records.retain(|record| filter.takes(&record.event));
         records.truncate(limit);
-    } else {
-        records.drain(..records.len().saturating_sub(limit));
+        let older = (after > 0).then(|| after + 1);
+        return Ok(Json(json!({ "events": records, "older": older })));
     }
-    Ok(Json(json!({ "events": records })))
+    let (records, older) = backwards(log, page.before, limit, &filter).await.map_err(Error::from)?;
+    Ok(Json(json!({ "events": records, "older": older })))
 }
 
-/// `GET /events/stream?after=&output=`: every record as `id:` and `data:`. Goes on after `Last-Event-ID`, else after
+/// At most `limit` records that the filter takes, the newest below `before`; and below which id more may be.
+async fn backwards(
+    log: &EventLog,
+    before: Option<u64>,
+    limit: usize,
+    filter: &Filter,
+) -> Result<(Vec<EventRecord>, Option<u64>), wharf_state::Error> {
+    let mut found = VecDeque::new();
+    let mut below = before.unwrap_or(u64::MAX);
+    let mut looked_through = 0;
+    while looked_through < LOOKED_THROUGH_MAX {
+        let records = log.before(below, PAGE_MAX).await?;
+        let is_first_page = records.len() < PAGE_MAX;
+        looked_through += records.len();
+        for record in records.into_iter().rev() {
+            below = record.id;
+            if filter.takes(&record.event) {
+                found.push_front(record);
+            }
+            if found.len() == limit {
+                return Ok((found.into(), (below > 1).then_some(below)));
+            }
+        }
+        if is_first_page {
+            return Ok((found.into(), None));
+        }
+    }
+    Ok((found.into(), Some(below)))
+}
+
+/// `GET /events/stream?after=` and the filters: every record as `id:` and `data:`. Goes on after `Last-Event-ID`, else after
 /// `after`, else with what happens from now on.
 pub(crate) async fn stream(
     State(handle): State<Handle>,
     Query(page): Query<Page>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
+    let filter = page.filter.checked()?;
     let permit = handle.stream_permit()?;
     let live = handle.events().subscribe();
     let resumed = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
@@ -79,7 +111,7 @@ pub(crate) async fn stream(
         None => (0, false),
     };
     let log = handle.events().clone();
-    let feed = Feed { log, live, waiting: VecDeque::new(), last, is_behind, page, _permit: permit };
+    let feed = Feed { log, live, waiting: VecDeque::new(), last, is_behind, filter, _permit: permit };
     let records = stream::unfold(feed, |mut feed| async move {
         let record = feed.next().await?;
         Some((event(&record), feed))
@@ -99,7 +131,7 @@ struct Feed {
     waiting: VecDeque<EventRecord>,
     last: u64,
     is_behind: bool,
-    page: Page,
+    filter: Filter,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -109,7 +141,7 @@ impl Feed {
         loop {
             if let Some(record) = self.waiting.pop_front() {
                 self.last = record.id;
-                if self.page.takes(&record) {
+                if self.filter.takes(&record.event) {
                     return Some(record);
                 }
                 continue;

@@ -94,6 +94,64 @@ fn yes() -> bool {
     true
 }
 
+/// `GET /apps/{app}/releases/{a}/diff/{b}`: what leads from one release to the other.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReleaseDiff {
+    /// Application.
+    pub app: Name,
+    /// Release that is compared.
+    pub from: ReleaseRef,
+    /// Release that it is compared with.
+    pub to: ReleaseRef,
+    /// Services first, by name and key; then networks, volumes and files. Empty: both lead to the same containers.
+    pub changes: Vec<Change>,
+}
+
+/// A release as a diff names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseRef {
+    /// Number.
+    pub number: u32,
+    /// When it was made.
+    pub created: UnixMillis,
+    /// Who deployed it.
+    pub author: String,
+    /// What they said about it.
+    pub message: String,
+}
+
+/// One difference.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// Service that it concerns; `None`: the application as a whole.
+    pub service: Option<String>,
+    /// Key of the service that it is under (`image`, `environment`, `x-wharf`), `service` for a whole one; else `networks`,
+    /// `volumes` or `files`.
+    pub part: String,
+    /// Where it is: `services.web.deploy.replicas`; of a file its path.
+    pub path: String,
+    /// What happened to it.
+    pub kind: ChangeKind,
+    /// Value in the first release; `None` when there was none or it is hidden.
+    pub before: Option<String>,
+    /// Value in the second release; `None` when there is none or it is hidden.
+    pub after: Option<String>,
+    /// The values may be secrets and are not told.
+    pub is_hidden: bool,
+}
+
+/// How something differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeKind {
+    /// It is only in the second release.
+    Added,
+    /// It is in both, and not the same.
+    Changed,
+    /// It is only in the first release.
+    Removed,
+}
+
 /// Answer of `POST /uploads`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Uploaded {

@@ -10,8 +10,8 @@ use wharf_compose::project::{Mount, MountKind, Service};
 use wharf_model::{Generation, Name, Observed};
 
 use crate::api::{
-    AppView, DeployRequest, DeployState, DeployView, EndView, PlanView, ReleaseView, RouteView, ServiceView,
-    Started, StreamItem, Uploaded, What,
+    AppView, DeployRequest, DeployState, DeployView, EndView, PlanView, ReleaseDiff, ReleaseView, RouteView,
+    ServiceView, Started, StreamItem, Uploaded, What,
 };
 use crate::engine::{Deps, Engine};
 use crate::journal::Journal;
@@ -20,7 +20,7 @@ use crate::rollout::{self, Job, recover};
 use crate::run::{NewRun, Run};
 use crate::store::{App, NewDeploy, Progress, Store};
 use crate::uploads::Uploads;
-use crate::{Config, Error, plan};
+use crate::{Config, Error, diff, plan};
 
 /// LIMIT: deploys in one answer.
 const LIST_MAX: u32 = 1_000;
@@ -88,6 +88,16 @@ impl Handle {
             }
         };
         Ok(releases.into_iter().map(view).collect())
+    }
+
+    /// What differs between two releases. Errors: `UnknownApp`, `UnknownRelease`.
+    pub async fn release_diff(&self, name: &Name, from: u32, to: u32) -> Result<ReleaseDiff, Error> {
+        self.known(name).await?;
+        let read = async |number: u32| {
+            let release = self.engine.store.release(name, number).await?;
+            release.ok_or_else(|| Error::UnknownRelease { app: name.clone(), release: number })
+        };
+        Ok(diff::diff(name, &read(from).await?, &read(to).await?))
     }
 
     /// Stores an upload. Durable once it returns.

@@ -10,6 +10,7 @@
 
 pub mod api;
 mod config;
+mod diff;
 mod engine;
 mod error;
 mod handle;

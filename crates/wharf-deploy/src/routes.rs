@@ -17,8 +17,8 @@ use wharf_http::{ApiError, Caller, Role, sse};
 use wharf_model::Name;
 
 use crate::api::{
-    AppList, AppView, DeployList, DeployRequest, DeployView, PlanView, ReleaseList, RollbackRequest,
-    ScaleRequest, Started, StreamItem, Uploaded,
+    AppList, AppView, DeployList, DeployRequest, DeployView, PlanView, ReleaseDiff, ReleaseList,
+    RollbackRequest, ScaleRequest, Started, StreamItem, Uploaded,
 };
 use crate::handle::Handle;
 
@@ -37,6 +37,7 @@ pub fn routes(handle: Handle) -> Router {
         .route("/apps", get(apps))
         .route("/apps/{app}", get(app).delete(remove))
         .route("/apps/{app}/releases", get(releases))
+        .route("/apps/{app}/releases/{from}/diff/{to}", get(release_diff))
         .route("/apps/{app}/plan", post(plan))
         .route("/apps/{app}/deploys", post(deploy))
         .route("/apps/{app}/rollback", post(rollback))
@@ -60,6 +61,13 @@ async fn app(State(handle): State<Handle>, Path(app): Path<String>) -> Answer<Ap
 
 async fn releases(State(handle): State<Handle>, Path(app): Path<String>) -> Answer<ReleaseList> {
     Ok(Json(ReleaseList { releases: handle.releases(&name(app)?).await? }))
+}
+
+async fn release_diff(
+    State(handle): State<Handle>,
+    Path((app, from, to)): Path<(String, String, String)>,
+) -> Answer<ReleaseDiff> {
+    Ok(Json(handle.release_diff(&name(app)?, release_number(&from)?, release_number(&to)?).await?))
 }
 
 async fn upload(
@@ -184,6 +192,11 @@ fn name(text: String) -> Result<Name, ApiError> {
 
 fn deploy_id(text: &str) -> Result<u64, ApiError> {
     text.parse().map_err(|_| ApiError::new(ErrorCode::NotFound, format!("`{text}` is no number of a deploy")))
+}
+
+fn release_number(text: &str) -> Result<u32, ApiError> {
+    text.parse()
+        .map_err(|_| ApiError::new(ErrorCode::NotFound, format!("`{text}` is no number of a release")))
 }
 
 fn json<T: DeserializeOwned>(body: JsonBody<T>) -> Result<T, ApiError> {

@@ -17,4 +17,4 @@ mod space;
 
 pub use error::Error;
 pub use lock::DirLock;
-pub use space::free_bytes;
+pub use space::{Space, free_bytes, space};

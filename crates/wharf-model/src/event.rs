@@ -1,9 +1,13 @@
 //! Everything that changes state, as one closed list: the console's activity feed and the audit log are this.
 
+mod about;
+
 use serde::{Deserialize, Serialize};
 use wharf_base::UnixMillis;
 
 use crate::Name;
+
+pub use about::Topic;
 
 /// An event with its place in the log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

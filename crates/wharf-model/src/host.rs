@@ -39,6 +39,45 @@ pub struct HostView {
     /// Bytes of image layers that it has pulled since its agent started.
     #[serde(default)]
     pub pulled_bytes: u64,
+    /// When the liveness became what it is, as far as this server process has seen it.
+    #[serde(default)]
+    pub since: Option<UnixMillis>,
+    /// What keeps the whole host from converging, in words.
+    #[serde(default)]
+    pub problem: Option<String>,
+    /// The generation that it works on now.
+    #[serde(default)]
+    pub generation_seen: u64,
+    /// Architecture in the Engine's words: `x86_64`, `aarch64`.
+    #[serde(default)]
+    pub architecture: Option<String>,
+    /// Operating system and its version.
+    #[serde(default)]
+    pub operating_system: Option<String>,
+    /// Version of the kernel.
+    #[serde(default)]
+    pub kernel: Option<String>,
+    /// How much of it is in use; `None` before a report, and of agents that don't tell.
+    #[serde(default)]
+    pub resources: Option<HostResources>,
+}
+
+/// How much of a host is in use, when its last report was made. What could not be read is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HostResources {
+    /// Runnable and uninterruptible tasks, means of the last 1, 5 and 15 minutes (`/proc/loadavg`).
+    pub load: Option<[f64; 3]>,
+    /// Share of all CPUs' time that was neither idle nor waiting for disks, since the sample before; 0 to 1.
+    pub cpu_busy: Option<f64>,
+    /// Bytes that programs can still get without swapping (`MemAvailable`).
+    pub memory_available_bytes: Option<u64>,
+    /// Directory of the Engine's images and containers; the next two are of its file system.
+    pub disk_path: Option<String>,
+    /// Bytes of that file system.
+    pub disk_bytes: Option<u64>,
+    /// Bytes that unprivileged processes may still write there.
+    pub disk_free_bytes: Option<u64>,
 }
 
 /// Whether a host's agent is connected.
@@ -78,6 +117,16 @@ pub struct HostReport {
     pub pulled_bytes: u64,
     /// What keeps the whole host from converging (Engine down, disk full), in words.
     pub problem: Option<String>,
+    /// Architecture in the Engine's words; empty when not known.
+    pub architecture: String,
+    /// Operating system and its version; empty when not known.
+    pub operating_system: String,
+    /// Version of the kernel; empty when not known.
+    pub kernel: String,
+    /// Directory of the Engine's images and containers; empty when not known.
+    pub docker_root: String,
+    /// How much of the host is in use.
+    pub resources: Option<HostResources>,
 }
 
 /// An image that a host is to have.

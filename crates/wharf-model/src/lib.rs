@@ -20,13 +20,14 @@ pub use container::{
     ContainerSpec, Healthcheck, MountSource, MountSpec, NetworkAttachment, PublishedPort, ResourceLimits,
     RestartPolicy, Transport,
 };
-pub use event::{Event, EventRecord};
+pub use event::{Event, EventRecord, Topic};
 pub use generation::{
     AppDesired, Change, FileBundle, Generation, ImageSpec, Instance, NetworkSpec, Probe, RouteSpec, Serve,
     VolumeSpec, WaitFor,
 };
 pub use host::{
-    HostReport, HostView, ImageReport, ImageState, InstanceReport, InstanceState, Liveness, Observed,
+    HostReport, HostResources, HostView, ImageReport, ImageState, InstanceReport, InstanceState, Liveness,
+    Observed,
 };
 pub use name::{Name, NameError};
 pub use table::{Balance, HealthCheck, Route, Table, Target, TargetState};

@@ -79,6 +79,12 @@ impl EventLog {
         self.query(sql, 0, limit).await
     }
 
+    /// At most `limit` of the newest records with an id below `id`, oldest of them first.
+    pub async fn before(&self, id: u64, limit: usize) -> Result<Vec<EventRecord>, Error> {
+        let sql = "SELECT id, at, event FROM (SELECT * FROM event WHERE id < ?1 ORDER BY id DESC LIMIT ?2) ORDER BY id";
+        self.query(sql, id, limit).await
+    }
+
     /// Counters since the start.
     pub fn stats(&self) -> EventLogStats {
         EventLogStats {

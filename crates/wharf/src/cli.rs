@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use client_args::{
     AppArgs, BenchArgs, DeployAction, DeployArgs, DeployCommand, EventsArgs, LoginArgs, RegistryCommand,
-    RollbackArgs, ScaleArgs,
+    ReleasesAction, ReleasesCommand, RollbackArgs, ScaleArgs,
 };
 pub(crate) use fleet_args::{AgentArgs, HostCommand, JoinArgs, JoinRole};
 pub(crate) use lab_args::{DemoArgs, LabArgs, LabCommand, LabInitArgs};
@@ -139,8 +139,8 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  wharf apps --output json")]
     Apps,
     /// List releases of an application
-    #[command(after_help = "Example:\n  wharf releases shop")]
-    Releases(AppArgs),
+    #[command(after_help = "Examples:\n  wharf releases shop\n  wharf releases diff shop 3 4")]
+    Releases(ReleasesCommand),
     /// Go back to an earlier release
     #[command(after_help = "Examples:\n  wharf rollback shop\n  wharf rollback shop --to 3")]
     Rollback(RollbackArgs),
@@ -154,7 +154,9 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  wharf rm shop")]
     Rm(AppArgs),
     /// Show what happened
-    #[command(after_help = "Example:\n  wharf events --follow")]
+    #[command(
+        after_help = "Examples:\n  wharf events --follow\n  wharf events --kind deploys,hosts --app shop\n  wharf events --who ann"
+    )]
     Events(EventsArgs),
     /// Images in the registry
     #[command(subcommand, after_help = "Example:\n  wharf registry ls shop/web")]

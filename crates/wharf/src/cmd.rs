@@ -13,6 +13,7 @@ mod lab;
 mod login;
 mod project;
 mod registry;
+mod releases;
 mod up;
 
 use clap::CommandFactory;
@@ -50,7 +51,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Deploy(command) => interruptible(deploy::run(&global, command, output)).await,
             Command::Plan(arguments) => interruptible(deploy::plan(&global, arguments, output)).await,
             Command::Apps => interruptible(apps::list(&global, output)).await,
-            Command::Releases(arguments) => interruptible(apps::releases(&global, arguments, output)).await,
+            Command::Releases(command) => interruptible(releases::run(&global, command, output)).await,
             Command::Rollback(arguments) => interruptible(deploy::rollback(&global, arguments, output)).await,
             Command::Scale(arguments) => interruptible(deploy::scale(&global, arguments, output)).await,
             Command::Ps(arguments) => interruptible(apps::ps(&global, arguments, output)).await,

@@ -90,6 +90,39 @@ async fn pages_are_the_newest_or_those_after_an_id() {
 }
 
 #[tokio::test]
+async fn pages_go_back_to_the_first_record_and_filters_hold_on_the_way() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Fixture::start(data.path(), Config::default()).await;
+    let token = first_token(data.path());
+    let host = |n: u64| Event::HostUp { host: format!("h{}", n % 2).parse().unwrap() };
+    emit(&server, (1..=2_500).map(|n| if n % 100 == 0 { host(n / 100) } else { warning(n) })).await;
+    let read = async |query: String| {
+        let page = server.as_token(&format!("GET /events?{query}"), &token, None).await.json;
+        let ids = page["events"].as_array().unwrap().iter().map(|e| e["id"].as_u64().unwrap());
+        (ids.collect::<Vec<u64>>(), page["older"].as_u64())
+    };
+    assert_eq!(read("limit=2".to_owned()).await, (vec![2_499, 2_500], Some(2_499)));
+    assert_eq!(read("limit=2&before=2499".to_owned()).await, (vec![2_497, 2_498], Some(2_497)));
+    assert_eq!(read("limit=2&before=3".to_owned()).await, (vec![1, 2], None));
+    assert_eq!(read("limit=9&before=1".to_owned()).await, (vec![], None));
+
+    // Every event of one host, page by page.
+    let (mut ids, mut before) = (Vec::new(), String::new());
+    loop {
+        let (page, older) = read(format!("kind=hosts&host=h1&limit=5{before}")).await;
+        ids.extend(page.into_iter().rev());
+        let Some(older) = older else { break };
+        before = format!("&before={older}");
+    }
+    assert_eq!(ids, (0..=12).rev().map(|n| 100 + n * 200).collect::<Vec<u64>>());
+    assert_eq!(read("kind=hosts&after=2300".to_owned()).await.0, [2_400, 2_500]);
+    assert_eq!(server.as_token("GET /events?output=maybe", &token, None).await.status, 400);
+
+    let mut client = Client::open(&server, &token, "?after=2300&kind=host_up&host=h0", None).await;
+    assert_eq!(client.take(1).await, [2_400]);
+}
+
+#[tokio::test]
 async fn a_stream_begins_now_and_resumes_without_gap_or_repetition() {
     let data = tempfile::tempdir().unwrap();
     let server = Fixture::start(data.path(), Config::default()).await;

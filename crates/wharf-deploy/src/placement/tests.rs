@@ -14,6 +14,13 @@ fn host(text: &str) -> HostView {
     let mut words = text.split(' ');
     let mut host = HostView {
         pulled_bytes: 0,
+        since: None,
+        problem: None,
+        generation_seen: 0,
+        architecture: None,
+        operating_system: None,
+        kernel: None,
+        resources: None,
         name: name(words.next().unwrap()),
         labels: BTreeMap::new(),
         liveness: Liveness::Up,

@@ -26,6 +26,13 @@ fn paper(hosts: &[&str]) -> Paper {
         let colours = (!colour.is_empty()).then(|| ("colour".to_owned(), colour.to_owned()));
         HostView {
             pulled_bytes: 0,
+            since: None,
+            problem: None,
+            generation_seen: 0,
+            architecture: None,
+            operating_system: None,
+            kernel: None,
+            resources: None,
             name: name(host),
             labels: colours.into_iter().collect(),
             liveness: Liveness::Up,

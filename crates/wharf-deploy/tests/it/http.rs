@@ -75,6 +75,17 @@ async fn deploys_streams_lists_and_refuses_over_http() {
         (&releases["releases"][0]["message"], &releases["releases"][0]["author"]),
         (&json!("hello"), &json!("ann"))
     );
+    let (_, diff) = json_of(&app, "GET", "/apps/shop/releases/1/diff/1", None).await;
+    assert_eq!((&diff["from"]["message"], &diff["changes"]), (&json!("hello"), &json!([])));
+    for (path, missing) in [
+        ("/apps/shop/releases/1/diff/9", "release 9"),
+        ("/apps/shop/releases/x/diff/1", "`x`"),
+        ("/apps/none/releases/1/diff/1", "none"),
+    ] {
+        let (status, error) = json_of(&app, "GET", path, None).await;
+        assert_eq!(status, StatusCode::NOT_FOUND, "{path}: {error}");
+        assert!(error.to_string().contains(missing), "{path}: {error}");
+    }
     let (_, deploys) = json_of(&app, "GET", "/deploys?limit=1&app=shop", None).await;
     assert_eq!(deploys["deploys"][0]["what"], "deploy");
     let (status, scaled) =

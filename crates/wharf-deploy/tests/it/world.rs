@@ -102,6 +102,13 @@ impl World {
             let labels = (!colour.is_empty()).then(|| ("colour".to_owned(), colour.to_owned()));
             let view = HostView {
                 pulled_bytes: 0,
+                since: None,
+                problem: None,
+                generation_seen: 0,
+                architecture: None,
+                operating_system: None,
+                kernel: None,
+                resources: None,
                 name: name(host),
                 labels: labels.into_iter().collect(),
                 liveness: Liveness::Up,

@@ -23,6 +23,7 @@ mod probe;
 mod pull;
 mod remote_balancer;
 mod report;
+mod resources;
 mod session;
 mod tidy;
 mod work;
@@ -125,6 +126,7 @@ pub async fn start(config: AgentConfig, deps: AgentDeps, tasks: &Tasks) -> Resul
         reports: report_receiver.clone(),
         desired_path: data.desired_path(),
         report_interval: config.report_interval,
+        resources: resources::Sampler::default(),
     };
     let (connector, link_tasks) = (deps.connector, tasks.clone());
     tasks.spawn("agent link", async move {

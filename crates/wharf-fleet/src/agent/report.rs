@@ -47,6 +47,10 @@ impl Reporter {
                 engine_version: info.server_version.unwrap_or_default(),
                 cpus: info.ncpu.and_then(|count| u32::try_from(count).ok()).unwrap_or(0),
                 memory_bytes: info.mem_total.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0),
+                architecture: info.architecture.unwrap_or_default(),
+                operating_system: info.operating_system.unwrap_or_default(),
+                kernel: info.kernel_version.unwrap_or_default(),
+                docker_root: info.docker_root_dir.unwrap_or_default(),
                 ..HostReport::default()
             });
         }

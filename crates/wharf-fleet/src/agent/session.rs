@@ -11,6 +11,7 @@ use wharf_disk::atomic;
 use wharf_model::HostReport;
 
 use super::link::Server;
+use super::resources::Sampler;
 use crate::Error;
 use crate::protocol::{Announcement, HostDesired, VERSION};
 
@@ -24,6 +25,7 @@ pub(crate) struct Session {
     pub(crate) reports: watch::Receiver<Arc<HostReport>>,
     pub(crate) desired_path: PathBuf,
     pub(crate) report_interval: Duration,
+    pub(crate) resources: Sampler,
 }
 
 impl Session {
@@ -54,15 +56,16 @@ impl Session {
                     continue;
                 }
                 () = tokio::time::sleep_until(due) => {
-                    let report = Arc::clone(&self.reports.borrow_and_update());
+                    let mut report = HostReport::clone(&self.reports.borrow_and_update());
                     if report.agent_version.is_empty() {
                         // Nothing is known yet: what the server heard before stands until then.
                         due = Instant::now() + self.report_interval;
                         continue;
                     }
+                    report.resources = self.resources.sample(&report.docker_root).await;
                     last_sent = Instant::now();
                     due = last_sent + self.report_interval;
-                    match server.post("/agent/v1/report", &*report).await {
+                    match server.post("/agent/v1/report", &report).await {
                         // The connection is well, so the watch goes on; the next report is due soon.
                         Err(Error::Http(wharf_http::Error::Api(error))) if error.code != ErrorCode::Unauthenticated => {
                             tracing::warn!(%error, "the server refused a report");

@@ -10,11 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use wharf_base::{Digest, Shutdown, Tasks};
+use wharf_base::{Digest, Shutdown, Tasks, UnixMillis};
 use wharf_model::ports::RegistryUser;
 use wharf_model::{
-    BalancerView, Change, Event, Generation, HostReport, HostView, Liveness, Name, Observed, PoolsObserved,
-    Table,
+    BalancerView, Change, Event, Generation, HostReport, HostResources, HostView, Liveness, Name, Observed,
+    PoolsObserved, Table,
 };
 
 use super::parts::Parts;
@@ -56,7 +56,11 @@ pub(crate) struct State {
 pub(crate) struct Host {
     pub(crate) record: HostRecord,
     pub(crate) report: Arc<HostReport>,
+    /// Apart from the report: they change all the time and nothing is decided by them.
+    resources: Option<HostResources>,
     pub(crate) liveness: Liveness,
+    /// When the liveness became what it is.
+    since: UnixMillis,
     /// Open watch streams; more than one only while an agent reconnects.
     connections: u32,
     /// Address of its newest connection.
@@ -97,6 +101,7 @@ impl Fleet {
             let mut host = Host::new(record, report);
             if host.record.last_seen > host.record.joined {
                 host.liveness = Liveness::Lost;
+                host.since = host.record.last_seen;
                 host.lost_since = Some(grace_ends);
             }
             if super::is_balancer(&host.record.labels) {
@@ -261,10 +266,11 @@ impl Fleet {
             let mut state = self.state();
             let host = state.known(&identity).ok_or(Error::UnknownHost)?;
             host.connections += 1;
-            host.record.last_seen = self.deps.clock.now();
+            let now = self.deps.clock.now();
+            host.record.last_seen = now;
             let before = std::mem::replace(&mut host.from, from);
             let other = before.filter(|_| host.connections > 1 && before != from);
-            (!host.is_back_unheard(Instant::now()) && host.rise(), other)
+            (!host.is_back_unheard(Instant::now()) && host.rise(now), other)
         };
         if let (Some(one), Some(two)) = (other, from) {
             // A cloned disk has the same key, and both clones would fight over the same containers' names and reports.
@@ -285,15 +291,17 @@ impl Fleet {
     }
 
     /// Takes a report in: memory first, so that the table follows at once, then the disk.
-    pub(crate) async fn report(&self, identity: &Identity, report: HostReport) -> Result<(), Error> {
+    pub(crate) async fn report(&self, identity: &Identity, mut report: HostReport) -> Result<(), Error> {
         let now = self.deps.clock.now();
+        let resources = report.resources.take();
         let (report, before, became_up) = {
             let mut state = self.state();
             let host = state.known(identity).ok_or(Error::UnknownHost)?;
             let report = Arc::new(blind::keep_known(report, &host.report));
             host.record.last_seen = now;
+            host.resources = resources;
             let before = std::mem::replace(&mut host.report, Arc::clone(&report));
-            (report, before, host.connections > 0 && host.rise())
+            (report, before, host.connections > 0 && host.rise(now))
         };
         if became_up {
             self.tell_up(&identity.name);
@@ -442,8 +450,10 @@ impl State {
 impl Host {
     pub(crate) fn new(record: HostRecord, report: HostReport) -> Host {
         Host {
+            since: record.joined,
             record,
             report: Arc::new(report),
+            resources: None,
             liveness: Liveness::Never,
             connections: 0,
             from: None,
@@ -467,9 +477,13 @@ impl Host {
     }
 
     /// Makes it up. Returns whether it was not.
-    fn rise(&mut self) -> bool {
+    fn rise(&mut self, now: UnixMillis) -> bool {
         self.lost_since = None;
-        std::mem::replace(&mut self.liveness, Liveness::Up) != Liveness::Up
+        let rose = std::mem::replace(&mut self.liveness, Liveness::Up) != Liveness::Up;
+        if rose {
+            self.since = now;
+        }
+        rose
     }
 
     fn view(&self, instances_desired: u32) -> HostView {
@@ -490,6 +504,13 @@ impl Host {
             generation: report.generation,
             instances_desired,
             instances_healthy: report.instances.iter().filter(|one| one.state.is_healthy()).count() as u32,
+            since: Some(self.since),
+            problem: report.problem.clone(),
+            generation_seen: report.generation_seen,
+            architecture: known(&report.architecture),
+            operating_system: known(&report.operating_system),
+            kernel: known(&report.kernel),
+            resources: self.resources.clone(),
         }
     }
 }
@@ -504,6 +525,7 @@ impl Drop for Connected {
             let lost = host.connections == 0 && !self.shutdown.is_cancelled();
             if lost {
                 host.liveness = Liveness::Lost;
+                host.since = self.fleet.deps.clock.now();
                 host.lost_since = Some(Instant::now());
                 state.balancers.remove(&self.identity.name);
                 state.expected.remove(&self.identity.name);

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use wharf_base::ErrorCode;
 use wharf_fleet::agent;
+use wharf_model::ports::Hosts as _;
 use wharf_test_support::require;
 
 use crate::world::World;
@@ -59,5 +60,37 @@ async fn hosts_tokens_and_generations_are_served() {
     }
     let bad = client.post::<Value>("/api/v1/join", &json!({ "token": "x" })).await.map_err(code);
     assert_eq!(bad, Err(ErrorCode::InvalidArgument));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_tells_what_it_is_and_how_much_of_it_is_in_use() {
+    require!(Docker);
+    let world = World::with_local_host();
+    let server = world.server().await;
+    let before: Value = server.client.get("/api/v1/hosts").await.unwrap();
+    let before = &before["hosts"][0];
+    assert_eq!((&before["resources"], &before["architecture"]), (&Value::Null, &Value::Null));
+    assert!(before["since"].is_i64(), "since it joined: {before}");
+
+    let agent = world.inside_agent(&server).await;
+    server.observe("a report", |observed| observed.hosts.values().any(|(_, one)| one.cpus > 0)).await;
+    let hosts: Value = server.client.get("/api/v1/hosts").await.unwrap();
+    let host = &hosts["hosts"][0];
+    assert_eq!(host["liveness"], "up");
+    assert!(host["since"].as_i64() >= before["since"].as_i64());
+    assert_eq!(host["architecture"], std::env::consts::ARCH, "the Engine and uname use the same words");
+    for key in ["kernel", "operating_system"] {
+        assert!(host[key].as_str().is_some_and(|text| !text.is_empty()), "{key}: {host}");
+    }
+    let resources = &host["resources"];
+    assert!(resources["memory_available_bytes"].as_u64() < host["memory_bytes"].as_u64(), "{resources}");
+    assert!(resources["disk_bytes"].as_u64() >= resources["disk_free_bytes"].as_u64(), "{resources}");
+    assert_eq!(resources["load"].as_array().map(Vec::len), Some(3));
+
+    // Figures that change with every report are no reason to think again about where requests go.
+    let observed = server.handle.observed().borrow().clone();
+    assert!(observed.hosts.values().all(|(_, report)| report.resources.is_none()));
+    agent.stop().await;
     server.stop().await;
 }

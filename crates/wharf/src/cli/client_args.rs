@@ -66,6 +66,34 @@ pub(crate) struct AppArgs {
     pub(crate) app: Option<String>,
 }
 
+/// `wharf releases`: a list, or a command about releases.
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct ReleasesCommand {
+    #[command(subcommand)]
+    pub(crate) action: Option<ReleasesAction>,
+    #[command(flatten)]
+    pub(crate) arguments: AppArgs,
+}
+
+/// What can be asked about releases.
+#[derive(Subcommand, Debug)]
+pub(crate) enum ReleasesAction {
+    /// Show what differs between two releases; values that may be secrets are not shown
+    #[command(after_help = "Example:\n  wharf releases diff shop 3 4")]
+    Diff {
+        /// Application
+        #[arg(value_name = "APP")]
+        app: String,
+        /// Release to begin with
+        #[arg(value_name = "FROM")]
+        from: u32,
+        /// Release to compare it with
+        #[arg(value_name = "TO")]
+        to: u32,
+    },
+}
+
 /// `wharf rollback`.
 #[derive(Args, Debug)]
 pub(crate) struct RollbackArgs {
@@ -103,6 +131,21 @@ pub(crate) struct EventsArgs {
     /// How many of the newest to show first
     #[arg(long, default_value_t = 50, value_name = "N")]
     pub(crate) limit: u32,
+    /// Only those before this number, which `--output json` shows as `id`
+    #[arg(long, value_name = "ID", conflicts_with = "follow")]
+    pub(crate) before: Option<u64>,
+    /// Only these topics (access, containers, deploys, hosts, server) or kinds (host_lost)
+    #[arg(long = "kind", value_delimiter = ',', value_name = "KIND")]
+    pub(crate) kinds: Vec<String>,
+    /// Only what concerns this application
+    #[arg(long, value_name = "APP")]
+    pub(crate) app: Option<String>,
+    /// Only what concerns this host
+    #[arg(long, value_name = "HOST")]
+    pub(crate) host: Option<String>,
+    /// Only what the holder of this token did
+    #[arg(long, value_name = "NAME")]
+    pub(crate) who: Option<String>,
 }
 
 /// `wharf registry`.

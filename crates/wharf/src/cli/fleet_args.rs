@@ -50,6 +50,12 @@ pub(crate) enum HostCommand {
     /// List hosts
     #[command(after_help = "Example:\n  wharf host ls")]
     Ls,
+    /// Show one host: what it is, what it does and how much of it is in use
+    #[command(after_help = "Example:\n  wharf host show web1")]
+    Show {
+        /// Name of the host
+        name: String,
+    },
     /// Make a token with which a host can join, and print the command for it
     #[command(after_help = "Example:\n  wharf host token --ttl 1h")]
     Token {

@@ -1,10 +1,10 @@
-//! `wharf apps`, `releases`, `ps`, `rm`: what the server knows of applications.
+//! `wharf apps`, `ps`, `rm`: what the server knows of applications.
 
 use serde_json::Value;
 use wharf_base::{Clock, SystemClock, UnixMillis};
 use wharf_http::Client;
 
-use super::{follow, project};
+use super::follow;
 use crate::cli::{AppArgs, Global};
 use crate::context;
 use crate::output::{Output, Table, ago};
@@ -38,29 +38,6 @@ pub(super) async fn list(global: &Global, output: Output) -> anyhow::Result<()> 
         } else {
             table.render()
         }
-    })
-}
-
-pub(super) async fn releases(global: &Global, arguments: AppArgs, output: Output) -> anyhow::Result<()> {
-    let app = project::app_name(arguments.app)?;
-    let answer: Value = context::client(global)?.get(&format!("/api/v1/apps/{app}/releases")).await?;
-    output.result(&answer, || {
-        let now = SystemClock.now();
-        let mut table = Table::new(&[">RELEASE", "", "CREATED", "BY", "MESSAGE", "IMAGES"]);
-        for release in list_of(&answer, "releases") {
-            let created = UnixMillis(release["created"].as_i64().unwrap_or_default());
-            let images = release["images"].as_object().into_iter().flatten();
-            let images = images.map(|(service, image)| format!("{service}={}", short_image(image)));
-            table.row(vec![
-                text(&release["number"]),
-                if release["is_active"] == true { "serves".to_owned() } else { String::new() },
-                format!("{} ago", ago(now.since(created))),
-                text(&release["author"]),
-                or_dash(release["message"].as_str().unwrap_or_default().to_owned()),
-                or_dash(images.collect::<Vec<_>>().join(", ")),
-            ]);
-        }
-        if table.is_empty() { format!("{app} has no releases.") } else { table.render() }
     })
 }
 
@@ -131,11 +108,11 @@ pub(super) async fn must_exist(client: &Client, app: &str) -> anyhow::Result<()>
     Ok(())
 }
 
-fn list_of<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
+pub(super) fn list_of<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
     value[key].as_array().into_iter().flatten()
 }
 
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
         Value::String(text) => text.clone(),
@@ -143,15 +120,6 @@ fn text(value: &Value) -> String {
     }
 }
 
-fn or_dash(text: String) -> String {
+pub(super) fn or_dash(text: String) -> String {
     if text.is_empty() { "-".to_owned() } else { text }
-}
-
-/// `sha256:` and the first digits are enough for people.
-fn short_image(image: &Value) -> String {
-    let image = image.as_str().unwrap_or("-");
-    match image.rsplit_once("@sha256:") {
-        Some((_, hex)) => hex[..hex.len().min(12)].to_owned(),
-        None => image.to_owned(),
-    }
 }

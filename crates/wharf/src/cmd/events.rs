@@ -10,11 +10,17 @@ use crate::output::Output;
 #[derive(Serialize, Deserialize)]
 struct Events {
     events: Vec<EventRecord>,
+    /// What `--before` takes for the page before.
+    #[serde(default)]
+    older: Option<u64>,
 }
 
 pub(super) async fn run(global: &Global, arguments: EventsArgs, output: Output) -> anyhow::Result<()> {
     let client = context::client(global)?;
-    let newest: Events = client.get(&format!("/api/v1/events?limit={}", arguments.limit)).await?;
+    let filter = filter(&arguments);
+    let before = arguments.before.map_or_else(String::new, |id| format!("&before={id}"));
+    let newest: Events =
+        client.get(&format!("/api/v1/events?limit={}{before}{filter}", arguments.limit)).await?;
     if !arguments.follow {
         return output.result(&newest, || newest.events.iter().map(line).collect::<Vec<_>>().join("\n"));
     }
@@ -23,13 +29,30 @@ pub(super) async fn run(global: &Global, arguments: EventsArgs, output: Output) 
         last = record.id;
         print(record, output)?;
     }
-    let mut stream = client.events(&format!("/api/v1/events/stream?after={last}")).await?;
+    let mut stream = client.events(&format!("/api/v1/events/stream?after={last}{filter}")).await?;
     while let Some(event) = stream.next().await {
         if let Ok(record) = serde_json::from_str::<EventRecord>(&event.data) {
             print(&record, output)?;
         }
     }
     anyhow::bail!("the server has ended the stream")
+}
+
+/// The rest of the query. What is no plain word is written in percent.
+fn filter(arguments: &EventsArgs) -> String {
+    let kinds = (!arguments.kinds.is_empty()).then(|| arguments.kinds.join(","));
+    let pairs =
+        [("kind", &kinds), ("app", &arguments.app), ("host", &arguments.host), ("who", &arguments.who)];
+    let given = pairs.into_iter().filter_map(|(key, value)| Some((key, value.as_ref()?)));
+    given.map(|(key, value)| format!("&{key}={}", escaped(value))).collect()
+}
+
+/// RFC 3986, section 2.1.
+fn escaped(text: &str) -> String {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~,".contains(byte);
+    text.bytes()
+        .map(|byte| if plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }
 
 /// With `--follow --output json` each event is a line of its own.
@@ -88,5 +111,27 @@ pub(super) fn sentence(event: &Event) -> String {
         Event::TokenMade { name, role, by } => format!("token {name} with role {role} was made, by {by}"),
         Event::TokenRemoved { name, by } => format!("token {name} was removed, by {by}"),
         Event::Warning { part, message } => format!("warning of {part}: {message}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_are_told_to_the_server() {
+        let mut arguments = EventsArgs {
+            follow: false,
+            limit: 50,
+            before: None,
+            kinds: vec![],
+            app: None,
+            host: None,
+            who: None,
+        };
+        assert_eq!(filter(&arguments), "");
+        arguments.kinds = vec!["deploys".to_owned(), "host_lost".to_owned()];
+        arguments.who = Some("ann & bob é".to_owned());
+        assert_eq!(filter(&arguments), "&kind=deploys,host_lost&who=ann%20%26%20bob%20%C3%A9");
     }
 }

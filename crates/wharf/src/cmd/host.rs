@@ -1,4 +1,6 @@
-//! `wharf host`: list, token, drain, remove.
+//! `wharf host`: list, show, token, drain, remove.
+
+mod show;
 
 use std::time::Duration;
 
@@ -16,6 +18,16 @@ struct Hosts {
     hosts: Vec<HostView>,
 }
 
+#[derive(Deserialize)]
+struct Generations {
+    generations: Vec<GenerationLine>,
+}
+
+#[derive(Deserialize)]
+struct GenerationLine {
+    number: u64,
+}
+
 #[derive(Serialize, Deserialize)]
 struct JoinToken {
     token: String,
@@ -28,7 +40,14 @@ pub(super) async fn run(global: &Global, command: HostCommand, output: Output) -
     match command {
         HostCommand::Ls => {
             let answer: Hosts = client.get("/api/v1/hosts").await?;
-            output.result(&answer, || table(&answer.hosts, output))
+            output.result(&answer, || table(&answer.hosts))
+        }
+        HostCommand::Show { name } => {
+            let answer: Hosts = client.get("/api/v1/hosts").await?;
+            let newest: Generations = client.get("/api/v1/generations?limit=1").await?;
+            let newest = newest.generations.first().map_or(0, |line| line.number);
+            let host = show::find(answer.hosts, &name)?;
+            output.result(&host, || show::page(&host, newest, SystemClock.now()))
         }
         HostCommand::Token { ttl, uses, labels, host } => {
             let labels = super::join::labels(&labels)?;
@@ -75,7 +94,7 @@ fn closed(command: &str) -> Option<String> {
     ))
 }
 
-fn table(hosts: &[HostView], output: Output) -> String {
+fn table(hosts: &[HostView]) -> String {
     if hosts.is_empty() {
         return "No hosts yet. `wharf host token` prints the command with which one joins.".to_owned();
     }
@@ -97,7 +116,7 @@ fn table(hosts: &[HostView], output: Output) -> String {
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
         table.row(vec![
             host.name.to_string(),
-            state(host, output),
+            state(host).to_owned(),
             or_dash((!labels.is_empty()).then(|| labels.join(","))),
             or_dash(host.address.clone()),
             or_dash(host.engine_version.clone()),
@@ -118,12 +137,12 @@ fn seen(elapsed: Duration) -> Duration {
     Duration::from_secs(elapsed.as_secs())
 }
 
-fn state(host: &HostView, _output: Output) -> String {
+fn state(host: &HostView) -> &'static str {
     match (host.liveness, host.draining) {
-        (Liveness::Up, false) => "up".to_owned(),
-        (Liveness::Up, true) => "draining".to_owned(),
-        (Liveness::Lost, _) => "lost".to_owned(),
-        (Liveness::Never, _) => "joined".to_owned(),
+        (Liveness::Up, false) => "up",
+        (Liveness::Up, true) => "draining",
+        (Liveness::Lost, _) => "lost",
+        (Liveness::Never, _) => "joined",
     }
 }
 
