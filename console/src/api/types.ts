@@ -168,6 +168,8 @@ export type Event =
   | { kind: "deploy_succeeded"; deploy: number; app: string; release: number; millis: number }
   | { kind: "deploy_failed"; deploy: number; app: string; release: number; reason: string; log_tail: string[] }
   | { kind: "instance_changed"; host: string; instance: string; state: string; detail: string }
+  | { kind: "drifted"; host: string; app: string; instance: string; what: string; outcome: string }
+  | { kind: "orphan_removed"; host: string; what: string; name: string; by: string }
   | { kind: "logged_in"; who: string }
   | { kind: "token_made"; name: string; role: string; by: string }
   | { kind: "token_removed"; name: string; by: string }

@@ -70,6 +70,14 @@ export function tell(event: Event): Told {
         href: hostPath(event.host), isChange: tone === "bad",
       });
     }
+    case "drifted":
+      return told(event.outcome === "reported" ? "warn" : "info", `${event.instance} on ${event.host} was changed by hand: ${event.what} (${event.outcome})`, {
+        href: hostPath(event.host), isChange: true, app: event.app,
+      });
+    case "orphan_removed":
+      return told("info", `${event.by} removed the ${event.what} ${event.name} on ${event.host}, which no generation names`, {
+        href: hostPath(event.host), isChange: true,
+      });
     case "logged_in":
       return told("calm", `${event.who} logged in`);
     case "token_made":

@@ -309,6 +309,19 @@ pub struct XWharf {
     pub health: Option<Health>,
     /// How a new release takes over.
     pub rollout: Option<Rollout>,
+    /// What is done when somebody changes its containers by hand; `None` puts them right.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drift: Option<DriftPolicy>,
+}
+
+/// `drift: repair` or `report`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DriftPolicy {
+    /// The container is put right.
+    Repair,
+    /// It is left as it is; an event and `wharf plan` tell.
+    Report,
 }
 
 /// `hosts: pool(web)`, `label(key=value)`, `host(name)` or `any`.

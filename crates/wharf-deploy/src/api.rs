@@ -7,8 +7,9 @@ use wharf_base::{Digest, UnixMillis};
 use wharf_compose::project::Project;
 use wharf_model::Name;
 
-pub use crate::plan::{Action, Place, ServicePlan};
+pub use crate::plan::{Action, FieldChange, Item, ItemChange, ItemKind, Place, ServicePlan};
 pub use crate::translate::UploadedFile;
+pub use crate::world::World;
 
 /// `GET /apps`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -176,6 +177,52 @@ pub struct DeployRequest {
     /// A word about it, such as a commit's title.
     #[serde(default)]
     pub message: String,
+    /// Only exactly this plan is carried out; when it can't be any more, the deploy is refused and changes nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Box<PlanView>>,
+}
+
+/// A plan in a file: `wharf plan --save`, `wharf apply`.
+///
+/// Images that are yet to be built are in it as the digest of their build context: that context is built when the plan
+/// is carried out, and nothing else.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SavedPlan {
+    /// Version of this form: [`SavedPlan::VERSION`].
+    pub version: u32,
+    /// Application.
+    pub app: Name,
+    /// What a deploy would send, and the plan that the server made of it.
+    pub request: DeployRequest,
+}
+
+impl SavedPlan {
+    /// The form that this program writes and reads.
+    pub const VERSION: u32 = 1;
+
+    /// Reads a file's text.
+    ///
+    /// Errors: it is no plan, or one of another version, in words with a hint.
+    pub fn read(text: &[u8]) -> Result<SavedPlan, String> {
+        #[derive(Deserialize)]
+        struct Version {
+            version: u32,
+        }
+        let hint = "hint: `wharf plan --save FILE` writes one";
+        let Version { version } = serde_json::from_slice(text)
+            .map_err(|error| format!("this is no saved plan: {error}\n  {hint}"))?;
+        if version != SavedPlan::VERSION {
+            let known = SavedPlan::VERSION;
+            return Err(format!("the plan has version {version}, this wharf knows {known}\n  {hint}"));
+        }
+        let plan: SavedPlan = serde_json::from_slice(text)
+            .map_err(|error| format!("the plan can't be read: {error}\n  {hint}"))?;
+        if plan.request.plan.is_none() {
+            return Err(format!("the plan holds no plan\n  {hint}"));
+        }
+        Ok(plan)
+    }
 }
 
 /// An uploaded build context.
@@ -207,6 +254,12 @@ pub struct PlanView {
     pub warnings: Vec<String>,
     /// All of it in words.
     pub lines: Vec<String>,
+    /// What changes, one by one.
+    #[serde(default)]
+    pub items: Vec<Item>,
+    /// What the plan saw.
+    #[serde(default)]
+    pub world: World,
 }
 
 /// Answer to everything that starts a deploy.

@@ -17,6 +17,7 @@ use crate::rollout::Halt;
 use crate::run::Run;
 use crate::store::Store;
 use crate::uploads::Uploads;
+use crate::world::World;
 use crate::{Config, plan};
 
 /// What this part needs of others.
@@ -108,6 +109,14 @@ impl Engine {
             *load.entry(instance.host.clone()).or_default() += 1;
         }
         load
+    }
+
+    /// What a plan for `app` depends on, as it is now.
+    pub(crate) fn world_of(&self, app: &Name) -> World {
+        let generation = self.hosts.generation();
+        let observed = self.hosts.observed().borrow().clone();
+        let load = self.load_of_others(&generation, app);
+        World::of(app, &generation, &self.hosts.hosts(), &observed, load)
     }
 
     /// Makes `desired` the newest state of the run's application and returns the generation. Does nothing if it is.

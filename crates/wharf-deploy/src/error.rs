@@ -25,6 +25,12 @@ pub enum Error {
         "{app} is busy: {what} {deploy} by {by} runs since {since}\n  hint: wait for it, or end it with `wharf deploy abort {deploy}`"
     )]
     Busy { app: Name, deploy: u64, what: String, by: String, since: UnixMillis },
+    /// A saved plan is not what would be done now.
+    #[error(
+        "{app} is not deployed, because the world has moved since the plan was made:\n  - {}\n  hint: look at a new plan: `wharf plan`",
+        moved.join("\n  - ")
+    )]
+    Moved { app: Name, moved: Vec<String> },
     /// There is no such application.
     #[error("there is no application `{0}`\n  hint: `wharf ps` lists them; `wharf deploy` makes one")]
     UnknownApp(Name),
@@ -96,7 +102,7 @@ impl Error {
             }
             Error::Plan(_) | Error::Busy { .. } | Error::NoPrevious(_) => ErrorCode::Conflict,
             Error::NothingServes(_) | Error::NeverServed { .. } => ErrorCode::Conflict,
-            Error::Ended(_) | Error::TooLate(_) => ErrorCode::Conflict,
+            Error::Ended(_) | Error::TooLate(_) | Error::Moved { .. } => ErrorCode::Conflict,
             Error::UnknownApp(_) | Error::UnknownRelease { .. } | Error::UnknownDeploy(_) => {
                 ErrorCode::NotFound
             }

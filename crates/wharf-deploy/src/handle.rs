@@ -113,7 +113,12 @@ impl Handle {
     /// What a deploy would do. Changes nothing.
     pub async fn plan(&self, app: &Name, request: &DeployRequest) -> Result<PlanView, Error> {
         self.check(app, request)?;
+        self.foresee(app, request).await
+    }
+
+    async fn foresee(&self, app: &Name, request: &DeployRequest) -> Result<PlanView, Error> {
         let (plan, builds) = rollout::foresee(&self.engine, app, request).await?;
+        let (_, observed) = self.world();
         let mut lines = plan::lines(&plan);
         if !builds.is_empty() {
             lines.push(format!(
@@ -130,6 +135,8 @@ impl Handle {
             services: plan.services.clone(),
             warnings: plan.warnings.clone(),
             lines,
+            items: plan::items(&plan, &self.engine.hosts.hosts(), &observed),
+            world: self.engine.world_of(app),
         })
     }
 
@@ -137,7 +144,10 @@ impl Handle {
     pub async fn deploy(&self, app: &Name, request: DeployRequest, by: &str) -> Result<Started, Error> {
         self.check(app, &request)?;
         // The parts that don't depend on builds are checked now, so that a mistake costs no build.
-        rollout::foresee(&self.engine, app, &request).await?;
+        let now = self.foresee(app, &request).await?;
+        if let Some(plan) = &request.plan {
+            refuse_moved(app, plan, &now)?;
+        }
         self.begin(app, None, What::Deploy, by, Job::Deploy(Box::new(request))).await
     }
 
@@ -444,6 +454,19 @@ fn check_writers(service: &str, definition: &Service, replicas: u32) -> Result<(
         "{service}: {replicas} containers would write the volume `{volume}` at the same time\n  \
          hint: if the program can do that, say so with `deploy: {{ replicas: {replicas} }}` in the file"
     )))
+}
+
+/// Refuses a saved plan that is not what would be done now.
+fn refuse_moved(app: &Name, plan: &PlanView, now: &PlanView) -> Result<(), Error> {
+    let mut moved = plan.world.moved(&now.world, app);
+    if moved.is_empty() && plan.release != now.release {
+        moved.push(format!("it would make release {}, not {}", now.release, plan.release));
+    }
+    if moved.is_empty() && (&plan.services, &plan.builds) != (&now.services, &now.builds) {
+        // The same world gives the same plan unless this server plans otherwise: another version, another setting.
+        moved.push(format!("this server would do something else now:\n    {}", now.lines.join("\n    ")));
+    }
+    if moved.is_empty() { Ok(()) } else { Err(Error::Moved { app: app.clone(), moved }) }
 }
 
 /// Where a deploy was found.

@@ -25,6 +25,7 @@ mod store;
 mod strategy;
 mod translate;
 mod uploads;
+mod world;
 
 pub use config::Config;
 pub use engine::Deps;

@@ -8,6 +8,7 @@
 //! serves is missing, unless its service can't run twice; in every stage ids are unique.
 
 mod changes;
+mod items;
 mod lines;
 mod stages;
 
@@ -20,6 +21,9 @@ use crate::placement::{self, Decision, PlacementError, Spot, Want};
 use crate::strategy;
 use crate::translate::{Model, ServiceModel};
 
+pub use changes::FieldChange;
+pub(crate) use items::items;
+pub use items::{Item, ItemChange, ItemKind};
 pub(crate) use lines::lines;
 pub(crate) use stages::only_on;
 pub(crate) use stages::{Coming, Leaving, Rollout};
@@ -87,6 +91,9 @@ pub struct ServicePlan {
     pub once: Option<String>,
     /// What is different about it: `image`, `environment DB_URL`.
     pub changes: Vec<String>,
+    /// The same with the values that may be shown.
+    #[serde(default)]
+    pub why: Vec<FieldChange>,
     /// Instances that stay untouched.
     pub kept: Vec<Place>,
     /// Instances that are made.
@@ -222,7 +229,7 @@ struct Draft<'a> {
     current: Vec<&'a Instance>,
     replicas: u32,
     /// Differences to what runs, in words. Empty for a new service too.
-    changes: Vec<String>,
+    changes: Vec<FieldChange>,
     /// Why it can't run twice.
     once: Option<String>,
 }
@@ -248,7 +255,7 @@ impl<'a> Draft<'a> {
                 changes::between(first, service)
             }
             // What should be equal is not: an earlier change was left half done.
-            Some(_) => vec!["instances that differ".to_owned()],
+            Some(_) => vec![FieldChange::named("instances that differ")],
             None => Vec::new(),
         };
         let asked = || service.wants_recreate.then(|| "the file says `strategy: recreate`".to_owned());
@@ -335,7 +342,14 @@ impl<'a> Draft<'a> {
             taken.push(slot);
             let id = format!("{}-{}-r{release}-{slot}", input.app, self.name);
             match template.filter(|_| input.is_resize) {
-                Some(template) => Instance { id, slot, host: host.clone(), ..(*template).clone() },
+                Some(template) => {
+                    let mut one = Instance { id, slot, host: host.clone(), ..(*template).clone() };
+                    // The registry may have another address by now.
+                    if changes::is_same_image(&one.spec.image, &self.service.spec.image) {
+                        one.spec.image.clone_from(&self.service.spec.image);
+                    }
+                    one
+                }
                 None => Instance {
                     id,
                     service: self.name.clone(),
@@ -363,10 +377,11 @@ impl<'a> Draft<'a> {
     }
 
     fn describe(&self, outcome: &Outcome, decision: &Decision) -> ServicePlan {
-        let mut changes = self.changes.clone();
+        let mut why = self.changes.clone();
         if decision.has_changed_colour {
-            changes.push("goes to the other colour with what it is linked to".to_owned());
+            why.push(FieldChange::named("goes to the other colour with what it is linked to"));
         }
+        let changes: Vec<String> = why.iter().map(|change| change.field.clone()).collect();
         let action = if self.is_new() {
             Action::Create
         } else if !changes.is_empty() {
@@ -384,6 +399,7 @@ impl<'a> Draft<'a> {
             action,
             once: self.once.clone().filter(|_| is_stopped_first),
             changes,
+            why,
             kept: lines::places(&outcome.kept),
             created: lines::places(&outcome.created),
             removed: lines::places(&outcome.removed),

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use wharf_base::Digest;
-use wharf_compose::project::{HostSelector, Project};
+use wharf_compose::project::{DriftPolicy, HostSelector, Project};
 use wharf_model::{
     Balance, ContainerSpec, FileBundle, HealthCheck, Name, NetworkSpec, Probe, Serve, VolumeSpec, WaitFor,
 };
@@ -40,6 +40,8 @@ pub(crate) struct Model {
     pub volumes: Vec<VolumeSpec>,
     /// Files that travel along.
     pub files: Vec<FileBundle>,
+    /// Services whose containers are not put right when somebody changes them by hand.
+    pub reported: BTreeSet<Name>,
     /// What people should know, in words.
     pub warnings: Vec<String>,
 }
@@ -125,6 +127,9 @@ pub(crate) fn translate(
     for (key, service) in &project.services {
         let input = service::Input { app, project, key, service, images, files };
         let (name, translated) = service::translate(&input, &mut model)?;
+        if service.x_wharf.drift == Some(DriftPolicy::Report) {
+            model.reported.insert(name.clone());
+        }
         model.services.insert(name, translated);
     }
     mark_jobs(&mut model);

@@ -81,6 +81,24 @@ pub struct AgentConfig {
     #[serde(with = "wharf_base::duration")]
     #[schemars(with = "String")]
     pub retry_wait_max: Duration,
+    /// What is done about a container that somebody changed by hand. `report` holds for all containers of the host;
+    /// with `repair` a service may still ask for `report` (`x-wharf.drift`).
+    pub drift: DriftPolicy,
+    /// How often what no generation names is looked for, besides after every change.
+    #[serde(with = "wharf_base::duration")]
+    #[schemars(with = "String")]
+    pub orphans_interval: Duration,
+}
+
+/// What is done about a container that somebody changed by hand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DriftPolicy {
+    /// It is put right.
+    #[default]
+    Repair,
+    /// It is left as it is; an event and `wharf plan` tell.
+    Report,
 }
 
 impl Default for AgentConfig {
@@ -95,6 +113,9 @@ impl Default for AgentConfig {
             stops_max: 16,
             settle: Duration::from_millis(500),
             retry_wait_max: Duration::from_secs(30),
+            drift: DriftPolicy::Repair,
+            // Only people make orphans, and only people ask for them.
+            orphans_interval: Duration::from_secs(60),
         }
     }
 }

@@ -18,7 +18,7 @@ mod spec;
 mod testing;
 mod token;
 
-pub use config::{AgentConfig, Config};
+pub use config::{AgentConfig, Config, DriftPolicy};
 pub use error::Error;
 pub use protocol::RegistryAccount;
 pub use server::{Deps, Handle, join_routes, routes, start};

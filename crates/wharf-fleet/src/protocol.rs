@@ -13,7 +13,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use wharf_model::{AppDesired, Instance, MountSource, Name};
+use wharf_model::{AppDesired, Instance, MountSource, Name, OrphanTarget};
 
 /// Version of the stored and sent forms below.
 pub(crate) const VERSION: u32 = 1;
@@ -34,10 +34,13 @@ pub struct HostDesired {
     pub version: u32,
     /// Generation from which it was taken.
     pub generation: u64,
-    /// BLAKE3 of the JSON of `apps`.
+    /// BLAKE3 of the JSON of `apps`, and of `prune` where there is some.
     pub hash: String,
     /// Applications that have an instance or an image here, with only what concerns this host; no routes.
     pub apps: BTreeMap<Name, AppDesired>,
+    /// What is to be removed because people asked for it, each until the agent no longer reports it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub prune: BTreeSet<OrphanTarget>,
 }
 
 /// What a host sends to join.
@@ -122,6 +125,12 @@ impl HostDesired {
                 volumes: app.volumes.iter().filter(|one| volumes.contains(&*one.name)).cloned().collect(),
                 files: app.files.iter().filter(|one| files.contains(one.digest.as_str())).cloned().collect(),
                 images: app.images.iter().filter(|one| one.host == *host).cloned().collect(),
+                reported: app
+                    .reported
+                    .iter()
+                    .filter(|one| instances.iter().any(|i| i.service == **one))
+                    .cloned()
+                    .collect(),
                 instances: instances.into_iter().cloned().collect(),
                 ..AppDesired::default()
             };
@@ -129,7 +138,17 @@ impl HostDesired {
         }
         let bytes = serde_json::to_vec(&part).expect("plain records are JSON");
         let hash = blake3::hash(&bytes).to_hex().to_string();
-        HostDesired { version: VERSION, generation, hash, apps: part }
+        HostDesired { version: VERSION, generation, hash, apps: part, prune: BTreeSet::new() }
+    }
+
+    /// The same with orphans to remove: another hash, so that the agent fetches it.
+    pub(crate) fn with_prune(mut self, prune: BTreeSet<OrphanTarget>) -> HostDesired {
+        if !prune.is_empty() {
+            let bytes = serde_json::to_vec(&(&self.hash, &prune)).expect("plain records are JSON");
+            self.hash = blake3::hash(&bytes).to_hex().to_string();
+            self.prune = prune;
+        }
+        self
     }
 
     /// How many instances it has.

@@ -61,6 +61,10 @@ pub enum Event {
     DeployFailed { deploy: u64, app: Name, release: u32, reason: String, log_tail: Vec<String> },
     /// An instance changed its state.
     InstanceChanged { host: Name, instance: String, state: String, detail: String },
+    /// Somebody changed a container by hand, and what was done about that: `repaired`, `reported`, `resolved`.
+    Drifted { host: Name, app: Name, instance: String, what: String, outcome: String },
+    /// Something that no generation names was removed on request.
+    OrphanRemoved { host: Name, what: String, name: String, by: String },
     /// Somebody logged in.
     LoggedIn { who: String },
     /// An API token was made.

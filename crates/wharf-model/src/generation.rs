@@ -66,6 +66,9 @@ pub struct AppDesired {
     /// Images to have on hosts before anything needs them there.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<ImageSpec>,
+    /// Services whose containers are not put right when somebody changes them by hand: that is reported only.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub reported: BTreeSet<Name>,
 }
 
 /// An image to have on a host.

@@ -127,6 +127,134 @@ pub struct HostReport {
     pub docker_root: String,
     /// How much of the host is in use.
     pub resources: Option<HostResources>,
+    /// What was changed by hand, the newest last (at most 50).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub drifts: Vec<Drift>,
+    /// What carries a label of ours (or, of containers, of an application's Compose project) and no generation names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub orphans: Vec<Orphan>,
+}
+
+/// A container or network that somebody changed behind Wharf's back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drift {
+    /// When it was found.
+    pub at: UnixMillis,
+    /// Application.
+    pub app: Name,
+    /// [`crate::Instance::id`].
+    pub instance: String,
+    /// What is not as desired, in words: `paused`, `memory is 64 MiB instead of 128 MiB`.
+    pub what: String,
+    /// What was done about it.
+    pub outcome: DriftOutcome,
+}
+
+/// What was done about a drift.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DriftOutcome {
+    /// It is being put right.
+    Repairing,
+    /// It was put right.
+    Repaired,
+    /// The policy is to report it only; it is still so.
+    Reported,
+    /// It was only reported, and is as desired again.
+    Resolved,
+}
+
+impl DriftOutcome {
+    /// One word for tables.
+    pub fn word(self) -> &'static str {
+        match self {
+            DriftOutcome::Repairing => "repairing",
+            DriftOutcome::Repaired => "repaired",
+            DriftOutcome::Reported => "reported",
+            DriftOutcome::Resolved => "resolved",
+        }
+    }
+
+    /// Whether it is still so.
+    pub fn is_open(self) -> bool {
+        matches!(self, DriftOutcome::Repairing | DriftOutcome::Reported)
+    }
+}
+
+/// Something on a host that no generation names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Orphan {
+    /// What it is.
+    pub kind: OrphanKind,
+    /// The Engine's name of it.
+    pub name: String,
+    /// The Engine's id; of a volume, its name.
+    pub id: String,
+    /// Application, as its labels say.
+    pub app: String,
+    /// Whose it is.
+    pub owner: OrphanOwner,
+    /// More for people: `exited`.
+    pub detail: String,
+    /// Why it could not be removed when that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// Whose an orphan is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OrphanOwner {
+    /// Made by this agent.
+    ThisAgent,
+    /// Made by an agent with another data directory: an earlier one, or another installation on the same Engine.
+    OtherAgent,
+    /// Not made by Wharf: never removed.
+    Foreign,
+}
+
+impl OrphanOwner {
+    /// The words in tables.
+    pub fn words(self) -> &'static str {
+        match self {
+            OrphanOwner::ThisAgent => "ours",
+            OrphanOwner::OtherAgent => "of another agent",
+            OrphanOwner::Foreign => "not ours",
+        }
+    }
+}
+
+/// An orphan that is to be removed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OrphanTarget {
+    /// What it is.
+    pub kind: OrphanKind,
+    /// [`Orphan::id`].
+    pub id: String,
+}
+
+/// What an orphan is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OrphanKind {
+    /// A container.
+    Container,
+    /// A network.
+    Network,
+    /// A volume: it may hold data.
+    Volume,
+}
+
+impl OrphanKind {
+    /// The word in tables and in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            OrphanKind::Container => "container",
+            OrphanKind::Network => "network",
+            OrphanKind::Volume => "volume",
+        }
+    }
 }
 
 /// An image that a host is to have.

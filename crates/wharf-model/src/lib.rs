@@ -26,8 +26,8 @@ pub use generation::{
     VolumeSpec, WaitFor,
 };
 pub use host::{
-    HostReport, HostResources, HostView, ImageReport, ImageState, InstanceReport, InstanceState, Liveness,
-    Observed,
+    Drift, DriftOutcome, HostReport, HostResources, HostView, ImageReport, ImageState, InstanceReport,
+    InstanceState, Liveness, Observed, Orphan, OrphanKind, OrphanOwner, OrphanTarget,
 };
 pub use name::{Name, NameError};
 pub use table::{Balance, HealthCheck, Route, Table, Target, TargetState};

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use client_args::{
-    AppArgs, BenchArgs, DeployAction, DeployArgs, DeployCommand, EventsArgs, LoginArgs, RegistryCommand,
-    ReleasesAction, ReleasesCommand, RollbackArgs, ScaleArgs,
+    AppArgs, ApplyArgs, BenchArgs, DeployAction, DeployArgs, DeployCommand, EventsArgs, LoginArgs, PlanArgs,
+    PruneArgs, PsArgs, RegistryCommand, ReleasesAction, ReleasesCommand, RmArgs, RollbackArgs, ScaleArgs,
 };
 pub(crate) use fleet_args::{AgentArgs, HostCommand, JoinArgs, JoinRole};
 pub(crate) use lab_args::{DemoArgs, LabArgs, LabCommand, LabInitArgs};
@@ -132,9 +132,12 @@ pub(crate) enum Command {
     /// Build, push and deploy the application of DIR/compose.yaml
     #[command(after_help = "Examples:\n  wharf deploy\n  wharf deploy examples/shop --message 'new prices'")]
     Deploy(DeployCommand),
-    /// Show what a deploy would change, and change nothing
-    #[command(after_help = "Example:\n  wharf plan examples/shop")]
-    Plan(DeployArgs),
+    /// Show what a deploy would change, on which host and why, and change nothing
+    #[command(after_help = "Examples:\n  wharf plan examples/shop\n  wharf plan --save shop.plan")]
+    Plan(PlanArgs),
+    /// Carry out a saved plan, exactly, or refuse when the world has moved since
+    #[command(after_help = "Example:\n  wharf plan --save shop.plan\n  wharf apply shop.plan")]
+    Apply(ApplyArgs),
     /// List applications
     #[command(after_help = "Example:\n  wharf apps --output json")]
     Apps,
@@ -148,11 +151,14 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  wharf scale --app shop web=5")]
     Scale(ScaleArgs),
     /// List containers
-    #[command(after_help = "Example:\n  wharf ps shop")]
-    Ps(AppArgs),
-    /// Remove an application: its containers and networks go, its volumes stay
-    #[command(after_help = "Example:\n  wharf rm shop")]
-    Rm(AppArgs),
+    #[command(after_help = "Examples:\n  wharf ps shop\n  wharf ps --orphans")]
+    Ps(PsArgs),
+    /// Remove an application: its containers and networks go, its volumes stay unless told otherwise
+    #[command(after_help = "Examples:\n  wharf rm shop\n  wharf rm shop --volumes --yes")]
+    Rm(RmArgs),
+    /// Remove what no generation names any more (see `wharf ps --orphans`); volumes only with --volumes --yes
+    #[command(after_help = "Examples:\n  wharf prune\n  wharf prune shop --volumes --yes")]
+    Prune(PruneArgs),
     /// Show what happened
     #[command(
         after_help = "Examples:\n  wharf events --follow\n  wharf events --kind deploys,hosts --app shop\n  wharf events --who ann"

@@ -11,6 +11,7 @@ mod host;
 mod join;
 mod lab;
 mod login;
+mod orphans;
 mod project;
 mod registry;
 mod releases;
@@ -50,11 +51,13 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Host(command) => interruptible(host::run(&global, command, output)).await,
             Command::Deploy(command) => interruptible(deploy::run(&global, command, output)).await,
             Command::Plan(arguments) => interruptible(deploy::plan(&global, arguments, output)).await,
+            Command::Apply(arguments) => interruptible(deploy::apply(&global, arguments, output)).await,
             Command::Apps => interruptible(apps::list(&global, output)).await,
             Command::Releases(command) => interruptible(releases::run(&global, command, output)).await,
             Command::Rollback(arguments) => interruptible(deploy::rollback(&global, arguments, output)).await,
             Command::Scale(arguments) => interruptible(deploy::scale(&global, arguments, output)).await,
             Command::Ps(arguments) => interruptible(apps::ps(&global, arguments, output)).await,
+            Command::Prune(arguments) => interruptible(orphans::prune(&global, arguments, output)).await,
             Command::Rm(arguments) => interruptible(apps::remove(&global, arguments, output)).await,
             Command::Events(arguments) => interruptible(events::run(&global, arguments, output)).await,
             Command::Registry(command) => interruptible(registry::run(&global, command, output)).await,

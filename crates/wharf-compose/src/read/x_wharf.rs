@@ -1,9 +1,9 @@
-//! `x-wharf` of a service: hosts, route, health, rollout.
+//! `x-wharf` of a service: hosts, route, health, rollout, drift.
 
 use std::time::Duration;
 
 use crate::diagnostic::{Kind, Problem};
-use crate::project::{Balance, Health, HostSelector, Rollout, Route, Service, Strategy, XWharf};
+use crate::project::{Balance, DriftPolicy, Health, HostSelector, Rollout, Route, Service, Strategy, XWharf};
 use crate::read::context::Context;
 use crate::read::scalar;
 use crate::schema_keys as keys;
@@ -18,6 +18,9 @@ const BALANCES: [(&str, Balance); 2] =
 const STRATEGIES: [(&str, Strategy); 2] =
     [("blue-green", Strategy::BlueGreen), ("recreate", Strategy::Recreate)];
 
+const DRIFT_POLICIES: [(&str, DriftPolicy); 2] =
+    [("repair", DriftPolicy::Repair), ("report", DriftPolicy::Report)];
+
 /// Reads the extension; `service` is the rest of the service, read before.
 pub(super) fn read(cx: &mut Context<'_>, node: &Node, service: &Service, what: &str) -> XWharf {
     let mut x_wharf = XWharf::default();
@@ -30,6 +33,10 @@ pub(super) fn read(cx: &mut Context<'_>, node: &Node, service: &Service, what: &
             }
             "route" => x_wharf.route = read_route(cx, field, what),
             "health" => health = Some(field),
+            "drift" => {
+                let what = format_args!("`x-wharf.drift` of {what}");
+                x_wharf.drift = cx.scalar(value, what, |node| scalar::word(node, &DRIFT_POLICIES));
+            }
             _ => rollout = Some(value),
         }
     }

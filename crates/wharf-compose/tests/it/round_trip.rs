@@ -118,8 +118,9 @@ fn x_wharf() -> impl Strategy<Value = XWharf> {
     );
     let strategy = prop_oneof![Just(Strategy_::BlueGreen), Just(Strategy_::Recreate)];
     let rollout = (strategy, duration()).prop_map(|(strategy, drain)| Rollout { strategy, drain });
-    (option::of(hosts), option::of(route), option::of(health), option::of(rollout))
-        .prop_map(|(hosts, route, health, rollout)| XWharf { hosts, route, health, rollout })
+    let drift = prop_oneof![Just(DriftPolicy::Repair), Just(DriftPolicy::Report)];
+    (option::of(hosts), option::of(route), option::of(health), option::of(rollout), option::of(drift))
+        .prop_map(|(hosts, route, health, rollout, drift)| XWharf { hosts, route, health, rollout, drift })
 }
 
 use proptest::strategy::Strategy;

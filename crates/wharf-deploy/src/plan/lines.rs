@@ -24,6 +24,7 @@ pub(crate) fn lines(plan: &Plan) -> Vec<String> {
 fn line(service: &ServicePlan) -> String {
     let name = &service.service;
     let (kept, created, removed) = (count(&service.kept), hosts(&service.created), hosts(&service.removed));
+    let stay = if service.kept.len() == 1 { "stays" } else { "stay" };
     let mut text = match service.action {
         Action::Keep => format!("= {name}: unchanged, {kept}"),
         Action::Create if service.created.is_empty() => format!("+ {name}: new, no instances"),
@@ -33,9 +34,9 @@ fn line(service: &ServicePlan) -> String {
             format!("~ {name}: new beside old, then switched (blue-green): on {created}, old on {removed} go")
         }
         Action::Recreate => format!("~ {name}: stopped on {removed}, then started on {created}"),
-        Action::Move => format!("~ {name}: moved from {removed} to {created}, {kept} stay"),
-        Action::Scale if service.removed.is_empty() => format!("~ {name}: {kept} stay, more on {created}"),
-        Action::Scale => format!("~ {name}: {kept} stay, those on {removed} go"),
+        Action::Move => format!("~ {name}: moved from {removed} to {created}, {kept} {stay}"),
+        Action::Scale if service.removed.is_empty() => format!("~ {name}: {kept} {stay}, more on {created}"),
+        Action::Scale => format!("~ {name}: {kept} {stay}, those on {removed} go"),
     };
     if let Some(once) = &service.once {
         text.push_str(&format!("; not blue-green, because {once}"));
@@ -63,6 +64,7 @@ pub(super) fn describe_gone(instances: &[Instance]) -> Vec<ServicePlan> {
                 action: Action::Remove,
                 once: None,
                 changes: Vec::new(),
+                why: Vec::new(),
                 kept: Vec::new(),
                 created: Vec::new(),
                 removed: vec![place],

@@ -152,6 +152,7 @@ pub(super) fn rollout(
         volumes: input.model.volumes.clone(),
         files: input.model.files.clone(),
         images: Vec::new(),
+        reported: input.model.reported.clone(),
     });
     let before = input.current.map(|current| only_on(current.clone(), input.hosts));
     let stages = stages(before, after, &first, &later, &created, &recreated);

@@ -299,7 +299,7 @@ fn a_drained_host_is_left_with_new_slots_of_the_same_release() {
     let plan = paper.plan_as(&services, 1, true).unwrap();
     assert_eq!(ids(&plan.rollout.stages.started), ["shop-web-r1-1@a", "shop-web-r1-2@b", "shop-web-r1-3@c"]);
     assert_eq!(ids(&plan.rollout.stages.after), ["shop-web-r1-2@b", "shop-web-r1-3@c"]);
-    assert_eq!(lines(&plan)[1], "~ web: moved from a to c, 1 instance stay");
+    assert_eq!(lines(&plan)[1], "~ web: moved from a to c, 1 instance stays");
 }
 
 #[test]

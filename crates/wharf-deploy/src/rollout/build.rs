@@ -44,7 +44,7 @@ pub(super) async fn draft(engine: &Engine, run: &Run, request: DeployRequest) ->
     }
     let content =
         Content { project: request.project, images, files: request.files, contexts: request.contexts };
-    Ok(Draft::Deploy { content: Box::new(content), message: request.message })
+    Ok(Draft::Deploy { content: Box::new(content), message: request.message, expected: request.plan })
 }
 
 /// Builds one service and returns the reference by digest.

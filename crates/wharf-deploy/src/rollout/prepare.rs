@@ -7,9 +7,9 @@ use wharf_model::Name;
 
 use super::{Halt, Job};
 use crate::Error;
-use crate::api::DeployRequest;
+use crate::api::{DeployRequest, PlanView};
 use crate::engine::Engine;
-use crate::plan::{self, Input, Plan, PlanError, Rollout};
+use crate::plan::{self, Action, Input, Plan, PlanError, Rollout};
 use crate::run::Run;
 use crate::store::{Content, Planned, Release, Scale};
 use crate::translate::{self, Model};
@@ -17,7 +17,7 @@ use crate::translate::{self, Model};
 /// What is to be planned.
 pub(crate) enum Draft {
     /// A release that may turn out to be the active one.
-    Deploy { content: Box<Content>, message: String },
+    Deploy { content: Box<Content>, message: String, expected: Option<Box<PlanView>> },
     /// Everything goes.
     Remove,
     /// A stored release.
@@ -85,12 +85,16 @@ async fn decide(engine: &Engine, run: &Run, draft: Draft) -> Result<(Plan, Optio
     };
     let known = engine.store.scales(app).await?;
     let scales = scales(&content.project, known.clone(), new_scales)?;
-    let model = translate::translate(app, &content.project, &content.images, &content.files)?;
+    let images = at_registry(&content.images, &engine.registry);
+    let model = translate::translate(app, &content.project, &images, &content.files)?;
     let plan = make(engine, app, run.release(), &model, &scales, is_resize)?;
+    if let Draft::Deploy { expected: Some(expected), .. } = &draft {
+        refuse_other(engine, &plan, expected)?;
+    }
 
     let mut is_done = plan.is_up_to_date() && scales == known;
     let mut release = None;
-    if let Draft::Deploy { content, message } = draft {
+    if let Draft::Deploy { content, message, .. } = draft {
         let active = match plan.previous {
             Some(active) => engine.store.release(app, active).await?,
             None => None,
@@ -104,6 +108,26 @@ async fn decide(engine: &Engine, run: &Run, draft: Draft) -> Result<(Plan, Optio
     }
     let planned = Planned { rollout: plan.rollout.clone(), release, scales };
     Ok((plan, (!is_done).then_some(planned)))
+}
+
+/// Refuses to do something else than a saved plan says: the world may have moved while images were built. A service that
+/// was built may turn out to be unchanged, which the plan has said.
+fn refuse_other(engine: &Engine, plan: &Plan, expected: &PlanView) -> Result<(), Error> {
+    let mut moved = expected.world.moved(&engine.world_of(&plan.app), &plan.app);
+    let services = if moved.is_empty() { plan.services.as_slice() } else { &[] };
+    for service in services {
+        let is_built = expected.builds.iter().any(|built| *service.service == **built);
+        let is_planned = expected.services.iter().any(|planned| {
+            let same_places = (&planned.kept, &planned.created, &planned.removed)
+                == (&service.kept, &service.created, &service.removed);
+            planned.service == service.service && same_places
+        });
+        let may_be_unchanged = is_built && service.action == Action::Keep;
+        if !is_planned && !may_be_unchanged {
+            moved.push(format!("{} would be changed in another way", service.service));
+        }
+    }
+    if moved.is_empty() { Ok(()) } else { Err(Error::Moved { app: plan.app.clone(), moved }) }
 }
 
 fn make(
@@ -191,7 +215,7 @@ pub(crate) async fn foresee(
             before == Some(build) && active.contexts.get(name) == request.contexts.get(name)
         });
         let unbuilt = || format!("{}/{app}/{name}:r{next}", engine.registry);
-        let known = same.and_then(|active| active.images.get(name)).cloned();
+        let known = same.and_then(|active| at_registry(&active.images, &engine.registry).remove(name));
         if known.is_none() {
             unknown.push(name.clone());
         }
@@ -203,17 +227,34 @@ pub(crate) async fn foresee(
     let mut plan = make(engine, app, next, &model, &scales, false)?;
     let built =
         plan.services.iter_mut().filter(|service| unknown.iter().any(|name| *service.service == **name));
-    for change in built.flat_map(|service| &mut service.changes).filter(|change| *change == "image") {
-        *change = "image, if the build gives another one".to_owned();
+    for service in built {
+        for change in service.changes.iter_mut().filter(|change| *change == "image") {
+            *change = "image, if the build gives another one".to_owned();
+        }
+        let context = request.contexts.get(service.service.as_str());
+        for why in service.why.iter_mut().filter(|why| why.field == "image") {
+            let short = context.map(|context| context.digest.hex()[..12].to_owned()).unwrap_or_default();
+            why.new = Some(format!("built from context {short}, if that gives another one"));
+        }
     }
     Ok((plan, builds))
+}
+
+/// Images that we built, by the address that the registry has now: it may have another than when they were pushed.
+fn at_registry(images: &BTreeMap<String, String>, registry: &str) -> BTreeMap<String, String> {
+    let moved = |image: &String| match image.split_once('/') {
+        Some((_, rest)) => format!("{registry}/{rest}"),
+        None => image.clone(),
+    };
+    images.iter().map(|(service, image)| (service.clone(), moved(image))).collect()
 }
 
 /// Whether moving instances of `app` away from draining hosts is possible and changes anything.
 pub(crate) async fn can_move(engine: &Engine, app: &Name, active: u32) -> Result<bool, Error> {
     let content = stored(engine, app, active).await?;
     let scales = engine.store.scales(app).await?;
-    let model = translate::translate(app, &content.project, &content.images, &content.files)?;
+    let images = at_registry(&content.images, &engine.registry);
+    let model = translate::translate(app, &content.project, &images, &content.files)?;
     Ok(!make(engine, app, active, &model, &scales, true)?.is_up_to_date())
 }
 

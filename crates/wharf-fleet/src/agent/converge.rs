@@ -20,17 +20,20 @@ use tokio_util::sync::CancellationToken;
 use wharf_base::{Backoff, Clock, Shutdown, Tasks};
 use wharf_docker::Engine;
 use wharf_docker::bollard::query_parameters::ListContainersOptionsBuilder;
-use wharf_model::{HostReport, InstanceState};
+use wharf_model::{HostReport, InstanceState, Orphan, OrphanTarget};
 
+use super::drift::log::{Log, Now};
 use super::found::{Found, Run};
 use super::health::Health;
 use super::images::{self, Images};
-use super::plan::{self, Plan, Unit, Wanted};
+use super::met::Met;
+use super::orphans;
+use super::plan::{self, Plan, Step, Unit, Wanted};
 use super::report::Reporter;
 use super::tidy;
 use super::work::{Job, Outcome, Phase, Workshop};
 use crate::protocol::HostDesired;
-use crate::{AgentConfig, labels};
+use crate::{AgentConfig, DriftPolicy, labels};
 
 /// LIMIT: wake-ups that wait; senders wait in turn.
 pub(crate) const WAKES_MAX: usize = 1_024;
@@ -51,7 +54,7 @@ const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) enum Wake {
     /// Something happened to this container.
-    Container(String),
+    Container(String, Sign),
     /// The event stream was interrupted: anything may have happened.
     Everything,
     /// A probe found something new.
@@ -60,8 +63,19 @@ pub(crate) enum Wake {
     Phase(String, Phase),
     /// A unit ended.
     Ended(String, Outcome),
+    /// Orphans were removed, but for these.
+    Pruned(BTreeMap<OrphanTarget, String>),
     /// The pull of an image ended, with why it failed.
     Image(String, Result<(), String>),
+}
+
+/// What an event says of a container besides that something happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sign {
+    /// It was stopped, or sent a signal that ends it.
+    Killed,
+    Started,
+    Other,
 }
 
 pub(crate) struct Converger {
@@ -73,6 +87,8 @@ pub(crate) struct Converger {
     pub(crate) engine: watch::Receiver<Option<Engine>>,
     pub(crate) wake: mpsc::Sender<Wake>,
     pub(crate) wakes: mpsc::Receiver<Wake>,
+    pub(crate) met: Met,
+    pub(crate) drifts: Log,
     pub(crate) health: Health,
     pub(crate) reporter: Reporter,
     pub(crate) reports: watch::Sender<Arc<HostReport>>,
@@ -90,10 +106,18 @@ struct Turns {
     problem: Option<String>,
     /// Containers that went down with the machine or the Engine, and their status; `None` before the first look.
     cut_off: Option<BTreeMap<String, i64>>,
+    /// Containers that were killed and have not been started since.
+    killed: BTreeSet<String>,
     /// Latest time for the first report.
     first_report_due: Option<Instant>,
     /// Networks and files may be left over.
     is_untidy: bool,
+    orphans: Vec<Orphan>,
+    /// When they are looked for next.
+    orphans_due: Instant,
+    /// Orphans whose removal was tried, and why it failed.
+    pruned: BTreeSet<OrphanTarget>,
+    prune_problems: BTreeMap<OrphanTarget, String>,
     starts: Arc<Semaphore>,
     stops: Arc<Semaphore>,
 }
@@ -140,7 +164,14 @@ impl Converger {
 
     fn heed(&mut self, turns: &mut Turns, wake: Wake) {
         match wake {
-            Wake::Container(id) => self.health.mark_stale(&id),
+            Wake::Container(id, sign) => {
+                self.health.mark_stale(&id);
+                match sign {
+                    Sign::Killed => drop(turns.killed.insert(id)),
+                    Sign::Started => drop(turns.killed.remove(&id)),
+                    Sign::Other => {}
+                }
+            }
             Wake::Everything => {
                 self.health.mark_all_stale();
                 self.reporter.forget_facts();
@@ -150,6 +181,10 @@ impl Converger {
                 if let Some(running) = turns.running.get_mut(&instance) {
                     running.phase = phase;
                 }
+            }
+            Wake::Pruned(problems) => {
+                turns.prune_problems.extend(problems);
+                turns.orphans_due = Instant::now();
             }
             Wake::Image(image, result) => turns.images.ended(&image, result),
             Wake::Ended(instance, outcome) => turns.ended(instance, outcome, self.config.retry_wait_max),
@@ -172,7 +207,12 @@ impl Converger {
             (Ok(found), Some(engine)) => {
                 turns.problem = None;
                 let before = std::mem::replace(&mut turns.found, found);
+                if was_away {
+                    // What the Engine did as it went down was not done by people.
+                    turns.killed.clear();
+                }
                 turns.mark_cut_off(if was_away { &before } else { &[] });
+                turns.killed.retain(|id| turns.found.iter().any(|found| found.id == *id));
                 self.health.look(engine, &turns.found, &turns.wanted).await;
                 next = next.min(self.judge(turns));
                 self.act(turns, engine).await;
@@ -216,6 +256,8 @@ impl Converger {
         for one in &mut turns.found {
             let (state, until) = self.health.state(one);
             one.is_healthy = state.is_healthy();
+            one.was_killed = turns.killed.contains(&one.id);
+            one.settings = self.health.detail(&one.id).and_then(|detail| detail.settings.clone());
             next = until.map_or(next, |until| next.min(until));
         }
         next
@@ -225,7 +267,12 @@ impl Converger {
     async fn act(&mut self, turns: &mut Turns, engine: &Engine) {
         let Some(desired) = turns.desired.clone() else { return };
         let busy = turns.busy();
-        turns.plan = plan::plan(&self.shop.owner, &turns.wanted, &turns.found, &busy);
+        self.met.follow(&turns.wanted, &turns.found, &busy).await;
+        let reported = self.reported(&turns.wanted, &desired);
+        let (owner, met) = (&self.shop.owner, self.met.instances());
+        let context = plan::Context { owner, busy: &busy, reported: &reported, met };
+        turns.plan = plan::plan(&context, &turns.wanted, &turns.found);
+        self.note_drifts(turns, &busy, &reported);
         turns.forget_mended(&busy);
         for unit in std::mem::take(&mut turns.plan.units) {
             self.start(turns, unit, &desired, engine);
@@ -234,14 +281,79 @@ impl Converger {
             let permits = Arc::clone(&turns.starts);
             images::pull(&self.tasks, &self.shop, engine, permits, self.wake.clone(), image, cancelled);
         }
+        self.prune(turns, &desired, engine);
         if turns.is_untidy && turns.is_at_rest() {
             turns.is_untidy = false;
             tidy::remove_networks(engine, &self.shop.owner, &turns.wanted).await;
             tidy::remove_files(&self.shop.files, &turns.wanted).await;
+            turns.orphans_due = Instant::now();
+        }
+        if turns.orphans_due <= Instant::now() {
+            turns.orphans_due = Instant::now() + self.config.orphans_interval;
+            let found = orphans::find(engine, &self.shop.owner, &desired, &turns.prune_problems).await;
+            turns.orphans = found.unwrap_or_else(|| std::mem::take(&mut turns.orphans));
         }
     }
 
-    fn start(&self, turns: &mut Turns, unit: Unit, desired: &HostDesired, engine: &Engine) {
+    /// Removes what people asked to be removed, in a task of its own; what could not be removed is not tried again.
+    fn prune(&self, turns: &mut Turns, desired: &HostDesired, engine: &Engine) {
+        turns.prune_problems.retain(|target, _| desired.prune.contains(target));
+        turns.pruned.retain(|target| desired.prune.contains(target));
+        let new: Vec<OrphanTarget> = desired.prune.difference(&turns.pruned).cloned().collect();
+        if new.is_empty() {
+            return;
+        }
+        turns.pruned.extend(new.iter().cloned());
+        let wanted: Vec<String> = orphans::volumes_of(&turns.wanted).map(str::to_owned).collect();
+        let (engine, wake, shutdown) = (engine.clone(), self.wake.clone(), self.tasks.shutdown());
+        self.tasks.spawn("agent prune", async move {
+            let mut problems = BTreeMap::new();
+            for target in new {
+                let removed = tokio::select! {
+                    removed = orphans::remove(&engine, &target, &wanted) => removed,
+                    () = shutdown.cancelled() => return,
+                };
+                if let Err(problem) = removed {
+                    problems.insert(target, problem);
+                }
+            }
+            // The loop is gone only when the agent stops.
+            let _ = wake.send(Wake::Pruned(problems)).await;
+        });
+    }
+
+    /// Instances whose drift is only reported.
+    fn reported(&self, wanted: &[Wanted], desired: &HostDesired) -> BTreeSet<String> {
+        let is_reported = |one: &&Wanted| {
+            let app = desired.apps.get(&one.app);
+            self.config.drift == DriftPolicy::Report
+                || app.is_some_and(|app| app.reported.contains(&one.instance.service))
+        };
+        wanted.iter().filter(is_reported).map(|one| one.instance.id.clone()).collect()
+    }
+
+    /// Takes down what was changed by hand. What a unit does to its own container is no drift.
+    fn note_drifts(&mut self, turns: &Turns, busy: &BTreeSet<String>, reported: &BTreeSet<String>) {
+        let mut now = Vec::new();
+        for (instance, deviations) in &turns.plan.deviations {
+            let Some(wanted) = turns.wanted.iter().find(|one| one.instance.id == *instance) else { continue };
+            if turns.running.contains_key(instance) {
+                continue;
+            }
+            now.extend(deviations.iter().map(|one| Now {
+                app: wanted.app.clone(),
+                instance: instance.clone(),
+                what: one.to_string(),
+                is_reported: reported.contains(instance),
+            }));
+        }
+        self.drifts.follow(self.clock.now(), &now, |instance| busy.contains(instance));
+    }
+
+    fn start(&mut self, turns: &mut Turns, unit: Unit, desired: &HostDesired, engine: &Engine) {
+        if unit.steps.iter().any(|step| matches!(step, Step::Remove(_))) {
+            self.met.forget(&unit.instance);
+        }
         let instance = unit.instance.clone();
         let wanted = turns.wanted.iter().find(|one| one.instance.id == instance).cloned();
         let hash = wanted.as_ref().map(|wanted| wanted.hash.clone()).unwrap_or_default();
@@ -293,6 +405,8 @@ impl Converger {
         report.pulled_bytes = self.shop.pulled_bytes.load(Ordering::Relaxed);
         report.problem = turns.problem.clone();
         report.images = turns.images.report();
+        report.drifts = self.drifts.report();
+        report.orphans.clone_from(&turns.orphans);
         for one in &turns.wanted {
             let container = turns.container_of(one);
             let state = self.state_of(turns, one, container);
@@ -353,8 +467,13 @@ impl Turns {
             images: Images::default(),
             problem: None,
             cut_off: None,
+            killed: BTreeSet::new(),
             first_report_due: None,
             is_untidy: true,
+            orphans: vec![],
+            orphans_due: Instant::now(),
+            pruned: BTreeSet::new(),
+            prune_problems: BTreeMap::new(),
             starts: Arc::new(Semaphore::new(config.starts_max.max(1))),
             stops: Arc::new(Semaphore::new(config.stops_max.max(1))),
         }

@@ -7,6 +7,7 @@
 //! | `identity.json` (0600) | who we are to the server, and the account at its registry; written last when joining |
 //! | `certs/<host id>/` | `host.key` (0600), `host.pem`, `ca.pem` |
 //! | `desired.json` (0600) | the last good desired state: environment values may be secret |
+//! | `met.json` | which containers were made: see [`super::met`] |
 //! | `files/<digest>/` | bundles of files that containers mount |
 
 use std::path::{Path, PathBuf};
@@ -145,6 +146,10 @@ impl Data {
 
     pub(crate) fn desired_path(&self) -> PathBuf {
         self.path.join("desired.json")
+    }
+
+    pub(crate) fn met_path(&self) -> PathBuf {
+        self.path.join("met.json")
     }
 
     pub(crate) fn files(&self) -> PathBuf {

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use wharf_docker::bollard::models::{ContainerSummary, ContainerSummaryStateEnum};
 use wharf_model::Name;
 
+use super::drift::settings::Settings;
 use crate::labels;
 
 /// One container that carries our owner label.
@@ -19,6 +20,10 @@ pub(crate) struct Found {
     pub(crate) slot: u32,
     pub(crate) instance: String,
     pub(crate) spec: String,
+    /// The container's name; empty if the Engine tells none.
+    pub(crate) name: String,
+    /// Names of the networks that it is in.
+    pub(crate) networks: Vec<String>,
     /// Services that it depends on.
     pub(crate) after: Vec<Name>,
     pub(crate) run: Run,
@@ -30,6 +35,10 @@ pub(crate) struct Found {
     pub(crate) is_healthy: bool,
     /// The machine or the Engine went down under it; set by the agent.
     pub(crate) was_cut_off: bool,
+    /// Somebody sent it a signal that ends it and it has not been started since; set by the agent.
+    pub(crate) was_killed: bool,
+    /// What an inspect says of its limits; set by the agent, `None` while it is not known.
+    pub(crate) settings: Option<Settings>,
 }
 
 /// Whether it runs.
@@ -70,6 +79,8 @@ impl Found {
             slot: label(labels::SLOT)?.parse().ok()?,
             instance: label(labels::INSTANCE)?.clone(),
             spec: label(labels::SPEC)?.clone(),
+            name: own_name(summary),
+            networks: networks(summary),
             after: label(labels::AFTER)
                 .map(|all| all.split(',').flat_map(str::parse).collect())
                 .unwrap_or_default(),
@@ -79,6 +90,8 @@ impl Found {
             published: published(summary),
             is_healthy: false,
             was_cut_off: false,
+            was_killed: false,
+            settings: None,
         })
     }
 
@@ -130,6 +143,17 @@ fn check(status: &str) -> Check {
     } else {
         Check::None
     }
+}
+
+/// `/web`; links add names such as `/other/web`.
+fn own_name(summary: &ContainerSummary) -> String {
+    let names = summary.names.iter().flatten().filter_map(|name| name.strip_prefix('/'));
+    names.filter(|name| !name.contains('/')).map(str::to_owned).next().unwrap_or_default()
+}
+
+fn networks(summary: &ContainerSummary) -> Vec<String> {
+    let networks = summary.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
+    networks.into_iter().flatten().map(|(name, _)| name.clone()).collect()
 }
 
 /// Its address in the first network that gave it one.

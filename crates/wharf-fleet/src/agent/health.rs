@@ -14,6 +14,7 @@ use wharf_docker::bollard::query_parameters::InspectContainerOptions;
 use wharf_model::{InstanceState, Probe};
 
 use super::converge::Wake;
+use super::drift::settings::Settings;
 use super::found::{Check, Found, Run};
 use super::plan::Wanted;
 use super::probe::{self, Verdict};
@@ -37,6 +38,8 @@ pub(crate) struct Detail {
     pub(crate) check_output: String,
     /// Why the Engine could not start it.
     pub(crate) error: String,
+    /// Its limits and restart policy.
+    pub(crate) settings: Option<Settings>,
 }
 
 /// What is remembered of one container between two looks.
@@ -121,6 +124,7 @@ impl Health {
             started_at: state.started_at.unwrap_or_default(),
             check_output: shortened(&output.unwrap_or_default()),
             error: shortened(&state.error.unwrap_or_default()),
+            settings: inspected.host_config.as_ref().map(Settings::read),
         };
         let (settle_from_now, before) = (self.has_looked, self.containers.remove(&found.id));
         let running_since = match &before {

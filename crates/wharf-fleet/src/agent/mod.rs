@@ -10,6 +10,7 @@
 mod converge;
 mod create;
 mod data;
+mod drift;
 mod engine;
 mod files;
 mod found;
@@ -18,6 +19,8 @@ mod health;
 mod images;
 mod join;
 mod link;
+mod met;
+mod orphans;
 mod plan;
 mod probe;
 mod pull;
@@ -110,6 +113,7 @@ pub async fn start(config: AgentConfig, deps: AgentDeps, tasks: &Tasks) -> Resul
         config.engine.clone(),
         owner.clone(),
         engine_sender,
+        desired_receiver.clone(),
         wake.clone(),
         Arc::clone(&deps.clock),
     );
@@ -145,6 +149,8 @@ pub async fn start(config: AgentConfig, deps: AgentDeps, tasks: &Tasks) -> Resul
         gates: gates::Gates::default(),
     };
     let converger = converge::Converger {
+        met: met::Met::load(data.met_path()),
+        drifts: drift::log::Log::default(),
         health: health::Health::new(config.settle, wake.clone(), tasks.clone()),
         config,
         clock: deps.clock,

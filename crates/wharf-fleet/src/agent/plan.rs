@@ -4,6 +4,8 @@
 //! independent of each other and run at the same time. Nothing to do gives no unit. What a unit must wait for (a
 //! dependency, the predecessor on the same port) makes it wait, and the next plan finds it ready.
 //!
+//! A container that somebody changed by hand ([`drift`]) is put right, or left alone where that is only reported.
+//!
 //! What always holds: a container without our owner label is in no step; applying a plan and planning again gives an
 //! empty plan (tests below); an image is pulled before its predecessor is stopped.
 
@@ -12,6 +14,7 @@ use std::net::IpAddr;
 
 use wharf_model::{Instance, MountSource, Name, RestartPolicy, WaitFor};
 
+use super::drift::{self, Deviation};
 use super::found::{Found, Run};
 use crate::protocol::HostDesired;
 use crate::spec_hash;
@@ -49,6 +52,14 @@ pub(crate) enum Step {
     Remove(String),
     /// Creates the unit's container.
     Create,
+    /// Puts a container into one of its networks.
+    Connect(String, String),
+    /// Gives a container its name back.
+    Rename(String),
+    /// Sets a container's limits back.
+    Update(String),
+    /// Lets a paused container go on.
+    Unpause(String),
     /// Starts the container with this id, or the one just created.
     Start(Option<String>),
 }
@@ -59,10 +70,25 @@ pub(crate) struct Plan {
     pub(crate) units: Vec<Unit>,
     /// Instances that wait, with what for.
     pub(crate) waiting: BTreeMap<String, String>,
+    /// What was changed by hand, by instance.
+    pub(crate) deviations: BTreeMap<String, Vec<Deviation>>,
+}
+
+/// What a plan takes into account besides the two states.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Context<'a> {
+    /// Our own label's value.
+    pub(crate) owner: &'a str,
+    /// Instances on which an earlier unit still works.
+    pub(crate) busy: &'a BTreeSet<String>,
+    /// Instances whose drift is only reported.
+    pub(crate) reported: &'a BTreeSet<String>,
+    /// Instances that had their container, with the hash of its specification.
+    pub(crate) met: &'a BTreeMap<String, String>,
 }
 
 impl Plan {
-    /// Whether everything is as desired.
+    /// Whether nothing is to be done.
     pub(crate) fn is_empty(&self) -> bool {
         self.units.is_empty() && self.waiting.is_empty()
     }
@@ -98,8 +124,9 @@ impl Wanted {
     }
 }
 
-/// Compares. `owner` is our own label's value; `busy` are instances on which an earlier unit still works.
-pub(crate) fn plan(owner: &str, wanted: &[Wanted], found: &[Found], busy: &BTreeSet<String>) -> Plan {
+/// Compares.
+pub(crate) fn plan(context: &Context<'_>, wanted: &[Wanted], found: &[Found]) -> Plan {
+    let (owner, busy) = (context.owner, context.busy);
     let ours: Vec<&Found> = found.iter().filter(|one| one.owner == owner).collect();
     let mut by_instance: BTreeMap<&str, Vec<&Found>> = BTreeMap::new();
     for one in &ours {
@@ -109,10 +136,19 @@ pub(crate) fn plan(owner: &str, wanted: &[Wanted], found: &[Found], busy: &BTree
     let unwanted: Vec<&Found> =
         ours.iter().copied().filter(|one| !wanted_ids.contains(one.instance.as_str())).collect();
 
+    let jobs = jobs(wanted);
     let mut plan = Plan::default();
-    for one in wanted.iter().filter(|one| !busy.contains(&one.instance.id)) {
+    for one in wanted {
         let mine = by_instance.get(one.instance.id.as_str()).map_or(&[][..], Vec::as_slice);
-        let steps = steps_for(one, mine);
+        let is_job = jobs.contains(&(&one.app, &one.instance.service));
+        let deviations = deviations(context, one, mine, is_job);
+        let steps = steps_for(context, one, mine, &deviations);
+        if !deviations.is_empty() {
+            plan.deviations.insert(one.instance.id.clone(), deviations);
+        }
+        if busy.contains(&one.instance.id) {
+            continue;
+        }
         if steps.is_empty() {
             continue;
         }
@@ -137,24 +173,54 @@ pub(crate) fn plan(owner: &str, wanted: &[Wanted], found: &[Found], busy: &BTree
     plan
 }
 
+/// Services whose end another service waits for. One that was killed has not done its work, and is not done twice by us.
+fn jobs(wanted: &[Wanted]) -> BTreeSet<(&Name, &Name)> {
+    let waits = wanted.iter().flat_map(|one| one.instance.after.iter().map(move |wait| (&one.app, wait)));
+    waits.filter(|(_, (_, wait))| **wait == WaitFor::Completed).map(|(app, (job, _))| (app, job)).collect()
+}
+
+/// The container that is kept of those that claim to be an instance.
+fn kept<'a>(wanted: &Wanted, mine: &[&'a Found]) -> Option<&'a Found> {
+    mine.iter().copied().find(|one| wanted.is_met_by(one) && one.run != Run::Dead)
+}
+
+fn deviations(context: &Context<'_>, wanted: &Wanted, mine: &[&Found], is_job: bool) -> Vec<Deviation> {
+    if let Some(keep) = kept(wanted, mine) {
+        return drift::of(wanted, keep, is_job);
+    }
+    let was_met = context.met.get(&wanted.instance.id) == Some(&wanted.hash);
+    if mine.is_empty() && was_met { vec![Deviation::Removed] } else { vec![] }
+}
+
 /// What one wanted instance needs, given the containers that claim to be it.
-fn steps_for(wanted: &Wanted, mine: &[&Found]) -> Vec<Step> {
-    let keep = mine.iter().find(|one| wanted.is_met_by(one) && one.run != Run::Dead);
+fn steps_for(context: &Context<'_>, wanted: &Wanted, mine: &[&Found], deviations: &[Deviation]) -> Vec<Step> {
+    let keep = kept(wanted, mine);
+    let is_left_alone = !deviations.is_empty() && context.reported.contains(&wanted.instance.id);
     let others: Vec<Step> = mine
         .iter()
         .filter(|one| keep.is_none_or(|keep| keep.id != one.id))
         .flat_map(|one| removal(one))
         .collect();
     let Some(keep) = keep else {
-        return creation(wanted, others);
+        return if is_left_alone { others } else { creation(wanted, others) };
     };
-    let start = match keep.run {
+    let mut steps = others;
+    if !is_left_alone {
+        match drift::repair(keep, deviations) {
+            Some(repair) => steps.extend(repair),
+            None => {
+                steps.extend(removal(keep));
+                return creation(wanted, steps);
+            }
+        }
+    }
+    let is_stopped = deviations.iter().any(|one| matches!(one, Deviation::Stopped(_)));
+    let starts = match keep.run {
         Run::Created => true,
         Run::Exited(code) => keep.was_cut_off || starts_again(wanted.instance.spec.restart, code),
         Run::Running | Run::Paused | Run::Restarting(_) | Run::Removing | Run::Dead => false,
     };
-    let mut steps = others;
-    if start {
+    if starts && !is_stopped {
         steps.push(Step::Start(Some(keep.id.clone())));
     }
     steps
@@ -249,5 +315,9 @@ fn predecessor(wanted: &Wanted, unwanted: &[&Found]) -> Option<String> {
     Some(format!("waits for {} to be removed", before.instance))
 }
 
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod property;
 #[cfg(test)]
 mod tests;

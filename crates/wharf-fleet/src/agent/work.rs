@@ -11,15 +11,18 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use wharf_docker::bollard::errors::Error as BollardError;
-use wharf_docker::bollard::models::{NetworkConnectRequest, NetworkCreateRequest, VolumeCreateRequest};
+use wharf_docker::bollard::models::{
+    NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest, VolumeCreateRequest,
+};
 use wharf_docker::bollard::query_parameters::{
     CreateContainerOptionsBuilder, InspectContainerOptions, InspectNetworkOptions, RemoveContainerOptions,
-    StartContainerOptions, StopContainerOptions,
+    RenameContainerOptions, StartContainerOptions, StopContainerOptions,
 };
 use wharf_docker::{Engine, Error as DockerError};
 use wharf_model::{AppDesired, MountSource, Name};
 
 use super::create::{self, Place};
+use super::drift::settings;
 use super::gates::Gates;
 use super::link::Server;
 use super::plan::{Step, Unit, Wanted};
@@ -97,6 +100,10 @@ impl Job {
                         created = Some(self.create(&files).await?);
                         Ok(())
                     }
+                    Step::Connect(id, network) => self.connect(id, network).await,
+                    Step::Rename(id) => self.rename(id).await,
+                    Step::Update(id) => self.update(id).await,
+                    Step::Unpause(id) => self.unpause(id).await,
                     Step::Start(id) => match id.as_ref().or(created.as_ref()) {
                         Some(id) => self.start(id).await,
                         None => Ok(()),
@@ -232,20 +239,81 @@ impl Job {
     async fn start(&self, id: &str) -> Result<(), Error> {
         let (wanted, _) = self.wanted()?;
         for network in wanted.instance.spec.networks.iter().skip(1) {
-            let request = NetworkConnectRequest {
-                container: id.to_owned(),
-                endpoint_config: Some(create::endpoint(network)),
-            };
-            let doing = format!("connect {} to network {}", self.unit.instance, network.network);
-            if let Err(error) = self.engine.docker().connect_network(&network.network, request).await {
-                // 403: it is connected already.
-                unless(&[403, 409], &doing, error)?;
-            }
+            self.connect(id, &network.network).await?;
         }
         let doing = format!("start container {}", create::container_name(wanted));
-        match self.engine.docker().start_container(id, None::<StartContainerOptions>).await {
+        let docker = self.engine.docker();
+        let Err(error) = docker.start_container(id, None::<StartContainerOptions>).await else {
+            return Ok(());
+        };
+        let error = DockerError::api(&doing, error);
+        match error.status() {
+            Some(304) => Ok(()),
+            // A network of it was removed: one of the same name is another one to the Engine until the container joins it.
+            Some(404) if !wanted.instance.spec.networks.is_empty() => {
+                self.rejoin(id).await?;
+                let started = docker.start_container(id, None::<StartContainerOptions>).await;
+                started.or_else(|error| unless(&[304], &doing, error))
+            }
+            _ => Err(error.into()),
+        }
+    }
+
+    /// Makes the container's networks if they are missing, and has it leave and join each.
+    async fn rejoin(&self, id: &str) -> Result<(), Error> {
+        let (wanted, _) = self.wanted()?;
+        for network in &wanted.instance.spec.networks {
+            self.network(&network.network).await?;
+            let request = NetworkDisconnectRequest { container: id.to_owned(), force: Some(true) };
+            let doing = format!("disconnect {} from network {}", self.unit.instance, network.network);
+            if let Err(error) = self.engine.docker().disconnect_network(&network.network, request).await {
+                // 403: it is not connected.
+                unless(&[403, 404], &doing, error)?;
+            }
+            self.connect(id, &network.network).await?;
+        }
+        Ok(())
+    }
+
+    async fn connect(&self, id: &str, network: &str) -> Result<(), Error> {
+        let (wanted, _) = self.wanted()?;
+        let part = wanted.instance.spec.networks.iter().find(|one| one.network == network);
+        let request =
+            NetworkConnectRequest { container: id.to_owned(), endpoint_config: part.map(create::endpoint) };
+        let doing = format!("connect {} to network {network}", self.unit.instance);
+        match self.engine.docker().connect_network(network, request).await {
             Ok(()) => Ok(()),
-            Err(error) => unless(&[304], &doing, error),
+            // 403: it is connected already.
+            Err(error) => unless(&[403, 409], &doing, error),
+        }
+    }
+
+    async fn rename(&self, id: &str) -> Result<(), Error> {
+        let name = create::container_name(&self.wanted()?.0);
+        let options = RenameContainerOptions { name: name.to_owned() };
+        let renamed = self.engine.docker().rename_container(id, options).await;
+        renamed.map_err(|error| {
+            let error = DockerError::api(format!("rename {id} back to {name}"), error);
+            match error.status() {
+                Some(409) => Error::Invalid(format!(
+                    "{error}\n  hint: another container has the name now; remove it with `docker rm -f {name}`"
+                )),
+                _ => error.into(),
+            }
+        })
+    }
+
+    async fn update(&self, id: &str) -> Result<(), Error> {
+        let (wanted, _) = self.wanted()?;
+        let updated = self.engine.docker().update_container(id, settings::update(wanted)).await;
+        updated.map_err(|error| DockerError::api(format!("update {}", self.unit.instance), error).into())
+    }
+
+    async fn unpause(&self, id: &str) -> Result<(), Error> {
+        match self.engine.docker().unpause_container(id).await {
+            Ok(()) => Ok(()),
+            // 409, and 500 of older Engines: it is not paused any more; the next look tells.
+            Err(error) => unless(&[409, 500], &format!("unpause {}", self.unit.instance), error),
         }
     }
 
@@ -277,7 +345,12 @@ fn phase(step: &Step) -> Phase {
     match step {
         Step::Network(_) | Step::Volume(_) | Step::Files(_) | Step::Pull(_) => Phase::Pulling,
         Step::Stop(_) | Step::Remove(_) => Phase::Stopping,
-        Step::Create | Step::Start(_) => Phase::Starting,
+        Step::Create
+        | Step::Connect(..)
+        | Step::Rename(_)
+        | Step::Start(_)
+        | Step::Unpause(_)
+        | Step::Update(_) => Phase::Starting,
     }
 }
 

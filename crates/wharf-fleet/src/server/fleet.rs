@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use wharf_base::{Digest, Shutdown, Tasks, UnixMillis};
 use wharf_model::ports::RegistryUser;
 use wharf_model::{
-    BalancerView, Change, Event, Generation, HostReport, HostResources, HostView, Liveness, Name, Observed,
-    PoolsObserved, Table,
+    BalancerView, Change, Drift, DriftOutcome, Event, Generation, HostReport, HostResources, HostView,
+    Liveness, Name, Observed, PoolsObserved, Table,
 };
 
 use super::parts::Parts;
@@ -158,7 +158,7 @@ impl Fleet {
         let (number, author, reason) = (next.number, next.author.clone(), next.reason.clone());
         tracing::info!(generation = number, author, reason, "generation made");
         self.deps.events.emit(Event::GenerationMade { generation: number, author, reason });
-        self.parts.send_replace(Arc::new(Parts::new(next)));
+        self.parts.send_modify(|parts| *parts = Arc::new(parts.succeeded_by(next)));
         self.changed.notify_one();
         Ok(number)
     }
@@ -306,6 +306,7 @@ impl Fleet {
         if became_up {
             self.tell_up(&identity.name);
         }
+        super::orphans::settle(self, &identity.name, &report);
         if *before != *report {
             self.changed.notify_one();
             self.tell_changes(&identity.name, &before, &report);
@@ -356,6 +357,14 @@ impl Fleet {
             };
             let (instance, state) = (instance.id.clone(), instance.state.word().to_owned());
             self.deps.events.emit(Event::InstanceChanged { host: host.clone(), instance, state, detail });
+        }
+        for drift in &after.drifts {
+            if drift.outcome == DriftOutcome::Repairing || before.drifts.contains(drift) {
+                continue;
+            }
+            let Drift { app, instance, what, outcome, .. } = drift.clone();
+            let (host, outcome) = (host.clone(), outcome.word().to_owned());
+            self.deps.events.emit(Event::Drifted { host, app, instance, what, outcome });
         }
         if let (Some(problem), None) = (&after.problem, &before.problem) {
             let message = format!("host {host}: {problem}");

@@ -13,6 +13,7 @@ mod agents;
 mod blind;
 mod fleet;
 mod join;
+mod orphans;
 mod parts;
 mod publish;
 mod routes;

@@ -1,9 +1,9 @@
 //! A generation with an index by host, so that each of a thousand watch streams looks at its own instances only.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use wharf_model::{Generation, Name};
+use wharf_model::{Generation, Name, OrphanTarget};
 
 use crate::protocol::HostDesired;
 
@@ -12,6 +12,8 @@ pub(crate) struct Parts {
     pub(crate) generation: Arc<Generation>,
     /// Of each host: its applications, and the places of its instances in them.
     by_host: HashMap<Name, BTreeMap<Name, Vec<usize>>>,
+    /// Orphans that each host is to remove. In memory only: what was asked of a server that stops is asked again.
+    prune: BTreeMap<Name, BTreeSet<OrphanTarget>>,
 }
 
 impl Parts {
@@ -26,7 +28,25 @@ impl Parts {
                 by_host.entry(image.host.clone()).or_default().entry(name.clone()).or_default();
             }
         }
-        Parts { generation: Arc::new(generation), by_host }
+        Parts { generation: Arc::new(generation), by_host, prune: BTreeMap::new() }
+    }
+
+    /// The next generation; what is to be removed stays so.
+    pub(crate) fn succeeded_by(&self, generation: Generation) -> Parts {
+        Parts { prune: self.prune.clone(), ..Parts::new(generation) }
+    }
+
+    /// The same with other orphans to remove on one host.
+    pub(crate) fn with_prune(&self, host: &Name, targets: BTreeSet<OrphanTarget>) -> Parts {
+        let mut prune = self.prune.clone();
+        prune.insert(host.clone(), targets);
+        prune.retain(|_, targets| !targets.is_empty());
+        Parts { generation: Arc::clone(&self.generation), by_host: self.by_host.clone(), prune }
+    }
+
+    /// Orphans that a host is to remove.
+    pub(crate) fn prune(&self, host: &Name) -> BTreeSet<OrphanTarget> {
+        self.prune.get(host).cloned().unwrap_or_default()
     }
 
     /// One host's part.
@@ -35,7 +55,7 @@ impl Parts {
             let app = &self.generation.apps[name];
             (name, app, indexes.iter().map(|&index| &app.instances[index]).collect())
         });
-        HostDesired::of(self.generation.number, host, apps)
+        HostDesired::of(self.generation.number, host, apps).with_prune(self.prune(host))
     }
 
     /// How many instances a host is given.

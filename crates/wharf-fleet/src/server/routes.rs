@@ -15,6 +15,7 @@ use wharf_model::{Generation, HostView, InstanceReport, Liveness, Name};
 use super::Handle;
 use super::fleet::Fleet;
 use super::join::{NewToken, TokenMade};
+use super::orphans::{self, OrphanList, OrphansRemoved, RemoveOrphans};
 use super::store::GenerationLine;
 use crate::Error;
 
@@ -29,6 +30,8 @@ pub fn routes(handle: &Handle) -> Router {
         .route("/hosts/{name}/drain", post(drain_host))
         .route("/join-tokens", post(make_token))
         .route("/instances", get(instances))
+        .route("/orphans", get(list_orphans))
+        .route("/orphans/remove", post(remove_orphans))
         .route("/generations", get(generations))
         .route("/generations/{number}", get(generation))
         .with_state(Arc::clone(&handle.fleet))
@@ -109,6 +112,19 @@ async fn instances(State(fleet): State<Arc<Fleet>>) -> Json<InstanceList> {
         })
     });
     Json(InstanceList { instances: lines.collect() })
+}
+
+async fn list_orphans(State(fleet): State<Arc<Fleet>>) -> Json<OrphanList> {
+    Json(orphans::list(&fleet))
+}
+
+async fn remove_orphans(
+    State(fleet): State<Arc<Fleet>>,
+    caller: Option<Extension<Caller>>,
+    body: Bytes,
+) -> Result<Json<OrphansRemoved>, ApiError> {
+    let request: RemoveOrphans = parse("the request", &body)?;
+    Ok(Json(orphans::remove(&fleet, request, &by(caller)).await?))
 }
 
 #[derive(Default, Deserialize)]

@@ -4,8 +4,10 @@
 
 mod api;
 mod converge;
+mod drift;
 mod engine;
 mod faults;
 mod image;
 mod joining;
+mod states;
 mod world;

@@ -190,6 +190,11 @@ impl World {
         }
     }
 
+    /// The image of every instance.
+    pub(crate) fn image(&self) -> String {
+        self.image.clone()
+    }
+
     pub(crate) fn desired(&self, instances: Vec<Instance>) -> AppDesired {
         AppDesired { release: 1, instances, ..Default::default() }
     }

@@ -44,7 +44,9 @@ impl Event {
     pub fn topic(&self) -> Topic {
         match self {
             Event::LoggedIn { .. } | Event::TokenMade { .. } | Event::TokenRemoved { .. } => Topic::Access,
-            Event::InstanceChanged { .. } => Topic::Containers,
+            Event::InstanceChanged { .. } | Event::Drifted { .. } | Event::OrphanRemoved { .. } => {
+                Topic::Containers
+            }
             Event::DeployStarted { .. }
             | Event::DeployStep { .. }
             | Event::DeployOutput { .. }
@@ -69,6 +71,7 @@ impl Event {
             | Event::DeployStep { app: of, .. }
             | Event::DeploySucceeded { app: of, .. }
             | Event::DeployFailed { app: of, .. }
+            | Event::Drifted { app: of, .. }
             | Event::Switched { app: of, .. } => of.as_str() == app,
             Event::InstanceChanged { instance, .. } => {
                 instance.strip_prefix(app).is_some_and(|rest| rest.starts_with('-'))
@@ -85,6 +88,8 @@ impl Event {
             | Event::HostLost { host }
             | Event::HostDrain { host, .. }
             | Event::HostRemoved { host, .. }
+            | Event::Drifted { host, .. }
+            | Event::OrphanRemoved { host, .. }
             | Event::InstanceChanged { host, .. } => Some(host.as_str()),
             _ => None,
         }
@@ -95,6 +100,7 @@ impl Event {
         match self {
             Event::HostDrain { by, .. }
             | Event::HostRemoved { by, .. }
+            | Event::OrphanRemoved { by, .. }
             | Event::DeployStarted { by, .. }
             | Event::TokenMade { by, .. }
             | Event::TokenRemoved { by, .. } => Some(by),

@@ -18,6 +18,82 @@ pub(crate) struct DeployCommand {
     pub(crate) action: Option<DeployAction>,
     #[command(flatten)]
     pub(crate) arguments: DeployArgs,
+    /// Carry out exactly this saved plan, or refuse (the same as `wharf apply FILE`)
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["directory", "files", "app", "env_file", "message"]
+    )]
+    pub(crate) plan: Option<PathBuf>,
+    /// After the deploy, remove what no generation names any more of the application; volumes stay
+    #[arg(long, conflicts_with = "detach")]
+    pub(crate) remove_orphans: bool,
+}
+
+/// `wharf ps`.
+#[derive(Args, Debug)]
+pub(crate) struct PsArgs {
+    /// Application [default: all]
+    #[arg(value_name = "APP")]
+    pub(crate) app: Option<String>,
+    /// Show containers, networks and volumes that no generation names instead
+    #[arg(long)]
+    pub(crate) orphans: bool,
+}
+
+/// `wharf rm`.
+#[derive(Args, Debug)]
+pub(crate) struct RmArgs {
+    /// Application
+    #[arg(value_name = "APP")]
+    pub(crate) app: Option<String>,
+    /// Remove its volumes with all their data as well (needs --yes)
+    #[arg(long)]
+    pub(crate) volumes: bool,
+    /// Yes, remove the data
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+/// `wharf prune`.
+#[derive(Args, Debug)]
+pub(crate) struct PruneArgs {
+    /// Only what carries this application's label [default: all]
+    #[arg(value_name = "APP")]
+    pub(crate) app: Option<String>,
+    /// Only on this host
+    #[arg(long, value_name = "HOST")]
+    pub(crate) host: Option<String>,
+    /// Volumes with all their data as well (needs --yes)
+    #[arg(long)]
+    pub(crate) volumes: bool,
+    /// Also what an agent with another data directory has made: an earlier one, or another installation
+    #[arg(long)]
+    pub(crate) all_agents: bool,
+    /// Yes, remove the data
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+/// `wharf plan`.
+#[derive(Args, Debug)]
+pub(crate) struct PlanArgs {
+    #[command(flatten)]
+    pub(crate) deploy: DeployArgs,
+    /// Write the plan to this file, for `wharf apply` (readable only by you: the environment is in it)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) save: Option<PathBuf>,
+}
+
+/// `wharf apply`.
+#[derive(Args, Debug)]
+pub(crate) struct ApplyArgs {
+    /// Plan that `wharf plan --save FILE` wrote
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Return as soon as the server has accepted the deploy
+    #[arg(long)]
+    pub(crate) detach: bool,
 }
 
 /// What can be done about deploys that the server has.

@@ -4,8 +4,8 @@ use serde_json::Value;
 use wharf_base::{Clock, SystemClock, UnixMillis};
 use wharf_http::Client;
 
-use super::follow;
-use crate::cli::{AppArgs, Global};
+use super::{follow, orphans};
+use crate::cli::{Global, PsArgs, RmArgs};
 use crate::context;
 use crate::output::{Output, Table, ago};
 
@@ -41,8 +41,11 @@ pub(super) async fn list(global: &Global, output: Output) -> anyhow::Result<()> 
     })
 }
 
-pub(super) async fn ps(global: &Global, arguments: AppArgs, output: Output) -> anyhow::Result<()> {
+pub(super) async fn ps(global: &Global, arguments: PsArgs, output: Output) -> anyhow::Result<()> {
     let client = context::client(global)?;
+    if arguments.orphans {
+        return orphans::list(&client, arguments.app.as_deref(), output).await;
+    }
     let mut answer: Value = client.get("/api/v1/instances").await?;
     if let (Some(app), Some(instances)) = (&arguments.app, answer["instances"].as_array_mut()) {
         instances.retain(|instance| instance["app"] == app.as_str());
@@ -87,19 +90,29 @@ fn state(instance: &Value) -> String {
     }
 }
 
-pub(super) async fn remove(global: &Global, arguments: AppArgs, output: Output) -> anyhow::Result<()> {
+pub(super) async fn remove(global: &Global, arguments: RmArgs, output: Output) -> anyhow::Result<()> {
     let Some(app) = arguments.app else {
         return Err(crate::failure::usage(
             "name the application that is to go\n  hint: `wharf apps` lists them",
         ));
     };
+    if arguments.volumes && !arguments.yes {
+        return Err(crate::failure::usage(format!(
+            "--volumes removes all data of {app} for ever\n  hint: say --yes as well if that is what you want"
+        )));
+    }
     let client = context::client(global)?;
     let path = format!("/api/v1/apps/{app}");
     let answer: Value = client.json(http::Method::DELETE, &path, wharf_http::empty()).await?;
     match answer["deploy"].as_u64() {
-        Some(deploy) => follow::deploy(&client, deploy, output).await,
-        None => output.result(&answer, || format!("{app} is removed")),
+        Some(deploy) => follow::deploy(&client, deploy, output).await?,
+        None => output.result(&answer, || format!("{app} is removed"))?,
     }
+    if arguments.volumes {
+        let choice = orphans::Choice { app: Some(&app), with_volumes: true, ..Default::default() };
+        orphans::remove_chosen(&client, &choice).await?;
+    }
+    Ok(())
 }
 
 /// An empty list of a misspelt application would be misleading: the server's answer says that there is none.

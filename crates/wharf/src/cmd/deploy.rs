@@ -4,16 +4,19 @@
 //! archive, each relative bind mount one too. The server gets all of it and does the rest.
 
 mod list;
+mod saved;
 mod upload;
+
+pub(super) use saved::{apply, plan};
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use wharf_deploy::api::{DeployRequest, PlanView, RollbackRequest, ScaleRequest};
+use wharf_deploy::api::{DeployRequest, RollbackRequest, ScaleRequest};
 use wharf_http::Client;
 
-use super::{follow, project};
-use crate::cli::{DeployAction, DeployArgs, DeployCommand, Global, RollbackArgs, ScaleArgs};
+use super::{follow, orphans, project};
+use crate::cli::{ApplyArgs, DeployAction, DeployArgs, DeployCommand, Global, RollbackArgs, ScaleArgs};
 use crate::context;
 use crate::failure::usage;
 use crate::output::Output;
@@ -31,16 +34,17 @@ pub(super) async fn run(global: &Global, command: DeployCommand, output: Output)
             });
         }
     };
+    if let Some(file) = command.plan {
+        return apply(global, ApplyArgs { file, detach: arguments.detach }, output).await;
+    }
     let (app, request) = resolve(&client, &arguments, output).await?;
     let answer: Value = client.post(&format!("/api/v1/apps/{app}/deploys"), &request).await?;
-    started(&client, &answer, arguments.detach, output).await
-}
-
-pub(super) async fn plan(global: &Global, arguments: DeployArgs, output: Output) -> anyhow::Result<()> {
-    let client = context::client(global)?;
-    let (app, request) = resolve(&client, &arguments, output).await?;
-    let plan: PlanView = client.post(&format!("/api/v1/apps/{app}/plan"), &request).await?;
-    output.result(&plan, || plan.lines.join("\n"))
+    started(&client, &answer, arguments.detach, output).await?;
+    if command.remove_orphans {
+        let choice = orphans::Choice { app: Some(&app), ..Default::default() };
+        orphans::remove_chosen(&client, &choice).await?;
+    }
+    Ok(())
 }
 
 pub(super) async fn rollback(global: &Global, arguments: RollbackArgs, output: Output) -> anyhow::Result<()> {

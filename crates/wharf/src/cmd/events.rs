@@ -107,6 +107,12 @@ pub(super) fn sentence(event: &Event) -> String {
         Event::InstanceChanged { host, instance, state, detail } => {
             format!("{instance} on {host} is {state}: {detail}")
         }
+        Event::Drifted { host, instance, what, outcome, .. } => {
+            format!("{instance} on {host} was changed by hand: {what} ({outcome})")
+        }
+        Event::OrphanRemoved { host, what, name, by } => {
+            format!("{what} {name} on {host}, which no generation names, was removed, by {by}")
+        }
         Event::LoggedIn { who } => format!("{who} logged in"),
         Event::TokenMade { name, role, by } => format!("token {name} with role {role} was made, by {by}"),
         Event::TokenRemoved { name, by } => format!("token {name} was removed, by {by}"),

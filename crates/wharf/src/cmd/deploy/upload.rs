@@ -39,7 +39,7 @@ pub(super) async fn all(
         contexts.insert(name.clone(), packed[&key].clone());
     }
     let files = files(client, &mut project, &directory, output).await?;
-    Ok(DeployRequest { project, contexts, files, message })
+    Ok(DeployRequest { project, contexts, files, message, plan: None })
 }
 
 async fn context(
