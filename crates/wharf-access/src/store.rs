@@ -1,8 +1,7 @@
-//! Access records in SQLite: tokens and sessions. Secrets are here as SHA-256 only.
+//! Access records in the control state: tokens and sessions. Secrets are here as SHA-256 only.
 
 use wharf_base::UnixMillis;
-use wharf_state::rusqlite::{self, Row};
-use wharf_state::{Database, Error, Migration};
+use wharf_state::{Database, Error, Migration, Row, SqlError};
 
 use wharf_http::Role;
 
@@ -62,11 +61,8 @@ impl Store {
         let sessions_sql = "SELECT hash, token, created, last_used FROM access_session";
         self.database
             .read(move |connection| {
-                let tokens =
-                    connection.prepare(tokens_sql)?.query_map([], token)?.collect::<Result<_, _>>()?;
-                let sessions =
-                    connection.prepare(sessions_sql)?.query_map([], session)?.collect::<Result<_, _>>()?;
-                Ok((tokens, sessions))
+                let tokens = connection.query_map(tokens_sql, (), token)?;
+                Ok((tokens, connection.query_map(sessions_sql, (), session)?))
             })
             .await
     }
@@ -149,7 +145,7 @@ impl Store {
     }
 }
 
-fn token(row: &Row<'_>) -> Result<TokenRecord, rusqlite::Error> {
+fn token(row: &Row<'_>) -> Result<TokenRecord, SqlError> {
     let word: String = row.get(2)?;
     Ok(TokenRecord {
         id: row.get(0)?,
@@ -158,11 +154,11 @@ fn token(row: &Row<'_>) -> Result<TokenRecord, rusqlite::Error> {
         role: role::parse(&word).unwrap_or(Role::Viewer),
         hash: SecretHash(row.get(3)?),
         created: UnixMillis(row.get(4)?),
-        last_used: row.get::<_, Option<i64>>(5)?.map(UnixMillis),
+        last_used: row.get::<Option<i64>>(5)?.map(UnixMillis),
     })
 }
 
-fn session(row: &Row<'_>) -> Result<SessionRecord, rusqlite::Error> {
+fn session(row: &Row<'_>) -> Result<SessionRecord, SqlError> {
     Ok(SessionRecord {
         hash: SecretHash(row.get(0)?),
         token: row.get(1)?,

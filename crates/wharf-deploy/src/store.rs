@@ -8,8 +8,7 @@ mod deploys;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use wharf_state::rusqlite::{self, types::Type};
-use wharf_state::{Database, Migration};
+use wharf_state::{Database, Migration, SqlError};
 
 use crate::Error;
 
@@ -88,15 +87,15 @@ fn to_text(value: &impl Serialize) -> String {
 }
 
 /// A column's text as a record.
-fn from_text<T: DeserializeOwned>(text: &str) -> Result<T, rusqlite::Error> {
+fn from_text<T: DeserializeOwned>(text: &str) -> Result<T, SqlError> {
     serde_json::from_str(text).map_err(unreadable)
 }
 
 /// A record's word, such as a state, as its enum.
-fn from_word<T: DeserializeOwned>(word: String) -> Result<T, rusqlite::Error> {
+fn from_word<T: DeserializeOwned>(word: String) -> Result<T, SqlError> {
     serde_json::from_value(serde_json::Value::String(word)).map_err(unreadable)
 }
 
-fn unreadable(error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(0, Type::Text, Box::new(error))
+fn unreadable(error: impl std::error::Error) -> SqlError {
+    SqlError::column(0, error)
 }

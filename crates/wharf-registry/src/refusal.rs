@@ -166,9 +166,10 @@ impl From<wharf_state::Error> for Refusal {
         let message = error.to_string();
         tracing::error!(error = %message, "a request failed on the database");
         match error {
-            wharf_state::Error::Commit(_) | wharf_state::Error::Closed => {
-                Refusal::new(Code::Unavailable, message)
-            }
+            wharf_state::Error::Full { .. }
+            | wharf_state::Error::Busy(_)
+            | wharf_state::Error::Commit(_)
+            | wharf_state::Error::Closed => Refusal::new(Code::Unavailable, message),
             _ => Refusal::internal(message),
         }
     }

@@ -15,7 +15,7 @@ use wharf_disk::{DirLock, format};
 use wharf_http::ServerOptions;
 use wharf_model::Event;
 use wharf_model::ports::{EventSink, RegistryAccess};
-use wharf_state::Database;
+use wharf_state::sqlite::Database;
 
 use crate::metadata::Metadata;
 pub use crate::metadata::{RepositoryView, TagView};

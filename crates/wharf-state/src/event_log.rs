@@ -75,7 +75,8 @@ impl EventLog {
 
     /// The newest `limit` records, oldest of them first.
     pub async fn newest(&self, limit: usize) -> Result<Vec<EventRecord>, Error> {
-        let sql = "SELECT id, at, event FROM (SELECT * FROM event WHERE id > ?1 ORDER BY id DESC LIMIT ?2) ORDER BY id";
+        let sql = "SELECT id, at, event FROM
+                   (SELECT * FROM event WHERE id > ?1 ORDER BY id DESC LIMIT ?2) AS newest ORDER BY id";
         self.query(sql, 0, limit).await
     }
 
@@ -98,19 +99,13 @@ impl EventLog {
         self.inner
             .database
             .read(move |connection| {
-                let mut statement = connection.prepare_cached(sql)?;
-                let rows = statement.query_map(arguments, |row| {
-                    Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?))
-                })?;
-                let mut records = Vec::new();
-                for row in rows {
-                    let (id, at, text) = row?;
+                let records = connection.query_map(sql, arguments, |row| {
+                    let (id, at): (i64, i64) = (row.get(0)?, row.get(1)?);
                     // An event that only a newer Wharf knows is left out, not an error: the rest still tells its story.
-                    if let Ok(event) = serde_json::from_str(&text) {
-                        records.push(EventRecord { id: id as u64, at: UnixMillis(at), event });
-                    }
-                }
-                Ok(records)
+                    let event = serde_json::from_str(&row.get::<String>(2)?).ok();
+                    Ok(event.map(|event| EventRecord { id: id as u64, at: UnixMillis(at), event }))
+                })?;
+                Ok(records.into_iter().flatten().collect())
             })
             .await
     }
@@ -156,11 +151,11 @@ async fn store(inner: &Inner, batch: Vec<(UnixMillis, Event)>) {
         .database
         .write(move |transaction| {
             let mut records = Vec::with_capacity(batch.len());
-            let mut insert = transaction.prepare_cached("INSERT INTO event (at, event) VALUES (?1, ?2)")?;
+            let insert = "INSERT INTO event (at, event) VALUES (?1, ?2) RETURNING id";
             for (at, event) in batch {
                 let text = serde_json::to_string(&event).expect("events are plain data");
-                let id = insert.insert((at.0, text))? as u64;
-                records.push(EventRecord { id, at, event });
+                let id: i64 = transaction.query_row(insert, (at.0, text), |row| row.get(0))?;
+                records.push(EventRecord { id: id as u64, at, event });
             }
             if let Some(last) = records.last()
                 && last.id % 1_000 < records.len() as u64

@@ -139,7 +139,7 @@ async fn last_use_is_on_disk_after_a_stop() {
     server.stop().await;
     let database = wharf_state::Database::open(&data.path().join("state.db")).unwrap();
     let sql = "SELECT last_used FROM access_token";
-    let last_used: i64 = database.read(|c| c.query_row(sql, [], |row| row.get(0))).await.unwrap();
+    let last_used: i64 = database.read(|c| c.query_row(sql, (), |row| row.get(0))).await.unwrap();
     assert_eq!(last_used, 1_000_000);
 }
 

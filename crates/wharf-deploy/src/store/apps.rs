@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use wharf_base::{Digest, UnixMillis};
 use wharf_compose::project::Project;
 use wharf_model::Name;
-use wharf_state::rusqlite::{Connection, Error as SqlError, OptionalExtension, Row};
+use wharf_state::{Connection, OptionalExtension, Row, SqlError};
 
 use super::{Store, from_text};
 use crate::Error;
@@ -66,10 +66,8 @@ pub(crate) struct Scale {
 impl Store {
     /// All applications by name.
     pub(crate) async fn apps(&self) -> Result<Vec<App>, Error> {
-        let read = |connection: &Connection| {
-            let mut statement =
-                connection.prepare_cached("SELECT name, active, previous FROM app ORDER BY name")?;
-            statement.query_map([], app)?.collect()
+        let read = |connection: &Connection<'_>| {
+            connection.query_map("SELECT name, active, previous FROM app ORDER BY name", (), app)
         };
         Ok(self.database.read(read).await?)
     }
@@ -77,7 +75,7 @@ impl Store {
     /// One application.
     pub(crate) async fn app(&self, name: &Name) -> Result<Option<App>, Error> {
         let name = name.to_string();
-        let read = move |connection: &Connection| {
+        let read = move |connection: &Connection<'_>| {
             let sql = "SELECT name, active, previous FROM app WHERE name = ?1";
             connection.query_row(sql, [name], app).optional()
         };
@@ -87,11 +85,11 @@ impl Store {
     /// Releases of an application, the newest first.
     pub(crate) async fn releases(&self, app: &Name) -> Result<Vec<Release>, Error> {
         let app = app.to_string();
-        let read = move |connection: &Connection| {
+        let read = move |connection: &Connection<'_>| {
             let sql =
                 "SELECT number, created, author, message, content, has_served FROM release WHERE app = ?1
                        ORDER BY number DESC";
-            connection.prepare_cached(sql)?.query_map([app], release)?.collect()
+            connection.query_map(sql, [app], release)
         };
         Ok(self.database.read(read).await?)
     }
@@ -99,7 +97,7 @@ impl Store {
     /// One release.
     pub(crate) async fn release(&self, app: &Name, number: u32) -> Result<Option<Release>, Error> {
         let app = app.to_string();
-        let read = move |connection: &Connection| {
+        let read = move |connection: &Connection<'_>| {
             let sql = "SELECT number, created, author, message, content, has_served FROM release
                        WHERE app = ?1 AND number = ?2";
             connection.query_row(sql, (app, number), release).optional()
@@ -110,27 +108,25 @@ impl Store {
     /// Scales of an application.
     pub(crate) async fn scales(&self, app: &Name) -> Result<Vec<Scale>, Error> {
         let app = app.to_string();
-        let read = move |connection: &Connection| {
+        let read = move |connection: &Connection<'_>| {
             let sql = "SELECT service, replicas, stated FROM scale WHERE app = ?1 ORDER BY service";
             let scale = |row: &Row<'_>| {
                 Ok(Scale { service: name(row.get(0)?)?, replicas: row.get(1)?, stated: row.get(2)? })
             };
-            connection.prepare_cached(sql)?.query_map([app], scale)?.collect()
+            connection.query_map(sql, [app], scale)
         };
         Ok(self.database.read(read).await?)
     }
 
     /// Digests of the files that kept releases mount.
     pub(crate) async fn files_in_use(&self) -> Result<Vec<Digest>, Error> {
-        let read = |connection: &Connection| {
-            let mut statement = connection.prepare_cached("SELECT content FROM release")?;
-            let mut rows = statement.query([])?;
-            let mut digests = Vec::new();
-            while let Some(row) = rows.next()? {
-                let content: Content = from_text(&row.get::<_, String>(0)?)?;
-                digests.extend(content.files.into_values().map(|file| file.digest));
-            }
-            Ok(digests)
+        let read = |connection: &Connection<'_>| {
+            let digests = |row: &Row<'_>| {
+                let content: Content = from_text(&row.get::<String>(0)?)?;
+                Ok(content.files.into_values().map(|file| file.digest).collect::<Vec<_>>())
+            };
+            let digests = connection.query_map("SELECT content FROM release", (), digests)?;
+            Ok(digests.into_iter().flatten().collect())
         };
         Ok(self.database.read(read).await?)
     }
@@ -151,7 +147,7 @@ fn release(row: &Row<'_>) -> Result<Release, SqlError> {
         created: UnixMillis(row.get(1)?),
         author: row.get(2)?,
         message: row.get(3)?,
-        content: from_text(&row.get::<_, String>(4)?)?,
+        content: from_text(&row.get::<String>(4)?)?,
         has_served: row.get(5)?,
     })
 }

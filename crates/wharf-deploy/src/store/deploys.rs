@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use wharf_base::{ErrorCode, UnixMillis};
 use wharf_model::Name;
-use wharf_state::rusqlite::{Connection, Error as SqlError, OptionalExtension, Row, Savepoint};
+use wharf_state::{Connection, OptionalExtension, Row, SqlError};
 
 use super::apps::name;
 use super::{Release, Scale, Store, from_text, from_word, to_text};
@@ -82,7 +82,7 @@ impl Store {
     /// Errors: `Busy` when another one runs.
     pub(crate) async fn begin(&self, new: NewDeploy) -> Result<(u64, u32), Error> {
         let row = new.clone();
-        let insert = move |transaction: &Savepoint<'_>| {
+        let insert = move |transaction: &Connection<'_>| {
             let app = row.app.as_str();
             let release = match row.release {
                 Some(release) => release,
@@ -93,9 +93,10 @@ impl Store {
             };
             let sql =
                 "INSERT INTO deploy (app, release, what, by, state, phase, steps, items, log_tail, started)
-                       VALUES (?1, ?2, ?3, ?4, 'running', 'preparing', '[]', '[]', '[]', ?5)";
-            transaction.execute(sql, (app, release, row.what.as_str(), &row.by, row.started.0))?;
-            Ok((transaction.last_insert_rowid() as u64, release))
+                       VALUES (?1, ?2, ?3, ?4, 'running', 'preparing', '[]', '[]', '[]', ?5) RETURNING id";
+            let values = (app, release, row.what.as_str(), &row.by, row.started.0);
+            let id: i64 = transaction.query_row(sql, values, |row| row.get(0))?;
+            Ok((id as u64, release))
         };
         match self.database.write(insert).await {
             Err(error) if error.code() == ErrorCode::AlreadyExists => Err(self.busy(&new.app).await?),
@@ -105,7 +106,7 @@ impl Store {
 
     async fn busy(&self, app: &Name) -> Result<Error, Error> {
         let key = app.to_string();
-        let read = move |connection: &Connection| {
+        let read = move |connection: &Connection<'_>| {
             let sql = format!("SELECT {VIEW} FROM deploy WHERE app = ?1 AND state = 'running'");
             connection.query_row(&sql, [key], view).optional()
         };
@@ -125,8 +126,8 @@ impl Store {
     /// Stores the rollout and the new release: from here on a restart undoes.
     pub(crate) async fn planned(&self, deploy: u64, app: &Name, planned: Planned) -> Result<(), Error> {
         let app = app.to_string();
-        let write = move |transaction: &Savepoint<'_>| {
-            transaction.execute("INSERT OR IGNORE INTO app (name) VALUES (?1)", [&app])?;
+        let write = move |transaction: &Connection<'_>| {
+            transaction.execute("INSERT INTO app (name) VALUES (?1) ON CONFLICT DO NOTHING", [&app])?;
             if let Some(release) = &planned.release {
                 let sql = "INSERT INTO release (app, number, created, author, message, content)
                            VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
@@ -144,7 +145,7 @@ impl Store {
 
     /// Stores that the switch is about to be made.
     pub(crate) async fn switching(&self, deploy: u64) -> Result<(), Error> {
-        let write = move |transaction: &Savepoint<'_>| {
+        let write = move |transaction: &Connection<'_>| {
             let phase = Phase::Switching.as_str();
             transaction.execute("UPDATE deploy SET phase = ?2 WHERE id = ?1", (deploy as i64, phase))
         };
@@ -155,11 +156,11 @@ impl Store {
     /// Stores that requests go to `release`, with the scales that were planned.
     pub(crate) async fn switched(&self, deploy: u64, app: &Name, release: u32) -> Result<(), Error> {
         let app = app.to_string();
-        let write = move |transaction: &Savepoint<'_>| {
+        let write = move |transaction: &Connection<'_>| {
             let id = deploy as i64;
             transaction
                 .execute("UPDATE deploy SET phase = ?2 WHERE id = ?1", (id, Phase::Switched.as_str()))?;
-            let sql = "UPDATE app SET previous = active, active = ?2 WHERE name = ?1 AND active IS NOT ?2";
+            let sql = "UPDATE app SET previous = active, active = ?2 WHERE name = ?1 AND active IS DISTINCT FROM ?2";
             transaction.execute(sql, (&app, release))?;
             let sql = "UPDATE release SET has_served = 1 WHERE app = ?1 AND number = ?2";
             transaction.execute(sql, (&app, release))?;
@@ -178,7 +179,7 @@ impl Store {
 
     /// Stores what people have seen so far.
     pub(crate) async fn progress(&self, deploy: u64, progress: Progress) -> Result<(), Error> {
-        let write = move |transaction: &Savepoint<'_>| {
+        let write = move |transaction: &Connection<'_>| {
             let sql = "UPDATE deploy SET steps = ?2, items = ?3 WHERE id = ?1";
             transaction.execute(sql, (deploy as i64, to_text(&progress.steps), to_text(&progress.items)))
         };
@@ -196,7 +197,7 @@ impl Store {
         removed: bool,
     ) -> Result<(), Error> {
         let (app, end) = (app.to_string(), end.clone());
-        let write = move |transaction: &Savepoint<'_>| {
+        let write = move |transaction: &Connection<'_>| {
             let sql = "UPDATE deploy SET state = ?2, release = ?3, error = ?4, log_tail = ?5, ended = ?6,
                        rollout = NULL, scales = NULL WHERE id = ?1";
             let tail = to_text(&end.log_tail);
@@ -215,7 +216,7 @@ impl Store {
     /// Removes releases beyond the newest `releases` of the application, and deploys beyond the newest `history`.
     pub(crate) async fn prune(&self, app: &Name, releases: u32, history: u32) -> Result<(), Error> {
         let app = app.to_string();
-        let write = move |transaction: &Savepoint<'_>| {
+        let write = move |transaction: &Connection<'_>| {
             let sql = "DELETE FROM release WHERE app = ?1
                        AND number NOT IN (SELECT number FROM release WHERE app = ?1 ORDER BY number DESC LIMIT ?2)
                        AND number NOT IN (SELECT active FROM app WHERE name = ?1 AND active IS NOT NULL
@@ -231,7 +232,7 @@ impl Store {
 
     /// Deploys that have not ended, with all that is needed to go on or back.
     pub(crate) async fn running(&self) -> Result<Vec<Stored>, Error> {
-        let read = |connection: &Connection| {
+        let read = |connection: &Connection<'_>| {
             let sql = format!(
                 "SELECT {VIEW}, phase, rollout, items FROM deploy WHERE state = 'running' ORDER BY id"
             );
@@ -242,10 +243,10 @@ impl Store {
                     phase: from_word(row.get(11)?)?,
                     rollout: rollout
                         .map(|text| serde_json::from_str(&text).map_err(|error| error.to_string())),
-                    items: from_text(&row.get::<_, String>(13)?)?,
+                    items: from_text(&row.get::<String>(13)?)?,
                 })
             };
-            connection.prepare(&sql)?.query_map([], stored)?.collect()
+            connection.query_map(&sql, (), stored)
         };
         Ok(self.database.read(read).await?)
     }
@@ -253,17 +254,17 @@ impl Store {
     /// The newest deploys first, of one application or of all.
     pub(crate) async fn deploys(&self, app: Option<&Name>, limit: u32) -> Result<Vec<DeployView>, Error> {
         let app = app.map(Name::to_string);
-        let read = move |connection: &Connection| {
+        let read = move |connection: &Connection<'_>| {
             let sql =
                 format!("SELECT {VIEW} FROM deploy WHERE ?1 IS NULL OR app = ?1 ORDER BY id DESC LIMIT ?2");
-            connection.prepare_cached(&sql)?.query_map((app, limit), view)?.collect()
+            connection.query_map(&sql, (app, limit), view)
         };
         Ok(self.database.read(read).await?)
     }
 
     /// One deploy.
     pub(crate) async fn deploy(&self, id: u64) -> Result<Option<DeployView>, Error> {
-        let read = move |connection: &Connection| {
+        let read = move |connection: &Connection<'_>| {
             let sql = format!("SELECT {VIEW} FROM deploy WHERE id = ?1");
             connection.query_row(&sql, [id as i64], view).optional()
         };
@@ -272,7 +273,7 @@ impl Store {
 
     /// What people saw of a deploy, without its end.
     pub(crate) async fn items(&self, id: u64) -> Result<Vec<StreamItem>, Error> {
-        let read = move |connection: &Connection| {
+        let read = move |connection: &Connection<'_>| {
             let sql = "SELECT items FROM deploy WHERE id = ?1";
             let text: Option<String> = connection.query_row(sql, [id as i64], |row| row.get(0)).optional()?;
             text.as_deref().map_or(Ok(Vec::new()), from_text)
@@ -284,16 +285,16 @@ impl Store {
 fn view(row: &Row<'_>) -> Result<DeployView, SqlError> {
     let state: DeployState = from_word(row.get(5)?)?;
     Ok(DeployView {
-        id: row.get::<_, i64>(0)? as u64,
+        id: row.get::<i64>(0)? as u64,
         app: name(row.get(1)?)?,
         release: row.get(2)?,
         what: from_word(row.get(3)?)?,
         by: row.get(4)?,
         state,
-        steps: from_text(&row.get::<_, String>(6)?)?,
+        steps: from_text(&row.get::<String>(6)?)?,
         error: row.get(7)?,
-        log_tail: from_text(&row.get::<_, String>(8)?)?,
+        log_tail: from_text(&row.get::<String>(8)?)?,
         started: UnixMillis(row.get(9)?),
-        ended: row.get::<_, Option<i64>>(10)?.map(UnixMillis),
+        ended: row.get::<Option<i64>>(10)?.map(UnixMillis),
     })
 }

@@ -8,8 +8,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use wharf_base::{Digest, UnixMillis, hex};
 use wharf_model::{Generation, HostReport, Name};
-use wharf_state::rusqlite::{self, OptionalExtension as _, Row};
-use wharf_state::{Database, Migration};
+use wharf_state::{Connection, Database, Migration, OptionalExtension as _, Row, SqlError};
 
 use crate::Error;
 
@@ -110,21 +109,19 @@ impl Store {
         let sql = "SELECT id, name, labels, address, fingerprint, registry_hash, draining, joined, last_seen, report
                    FROM fleet_host LEFT JOIN fleet_report ON host = id";
         let rows = self.database.read(move |connection| {
-            let mut statement = connection.prepare(sql)?;
-            let rows = statement.query_map([], |row| {
+            connection.query_map(sql, (), |row| {
                 let report: Option<String> = row.get(9)?;
                 // A report that only a newer Wharf can read is as good as none: the next one comes within seconds.
                 let report = report.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
                 Ok((read_host(row)?, report))
-            })?;
-            rows.collect()
+            })
         });
         Ok(rows.await?)
     }
 
     /// Adds a host, or replaces the one of the same name if `replace`.
     pub(crate) async fn put_host(&self, host: HostRecord, replace: bool) -> Result<(), Error> {
-        let write = move |transaction: &rusqlite::Savepoint<'_>| {
+        let write = move |transaction: &Connection<'_>| {
             if replace {
                 transaction.execute("DELETE FROM fleet_host WHERE name = ?1", [host.name.as_str()])?;
             }
@@ -132,7 +129,7 @@ impl Store {
                 "(id, name, labels, address, fingerprint, registry_hash, draining, joined, last_seen)";
             transaction.execute(
                 &format!("INSERT INTO fleet_host {columns} VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"),
-                rusqlite::params![
+                (
                     host.id,
                     host.name.as_str(),
                     json(&host.labels),
@@ -141,8 +138,8 @@ impl Store {
                     host.registry_hash,
                     host.draining,
                     host.joined.0,
-                    host.last_seen.0
-                ],
+                    host.last_seen.0,
+                ),
             )?;
             Ok(())
         };
@@ -174,7 +171,7 @@ impl Store {
         seen: UnixMillis,
     ) -> Result<(), Error> {
         let report = json(report);
-        let write = move |transaction: &rusqlite::Savepoint<'_>| {
+        let write = move |transaction: &Connection<'_>| {
             let known =
                 transaction.execute("UPDATE fleet_host SET last_seen = ?2 WHERE id = ?1", (&id, seen.0))?;
             if known == 1 {
@@ -188,21 +185,21 @@ impl Store {
     }
 
     pub(crate) async fn put_token(&self, token: TokenRecord, now: UnixMillis) -> Result<(), Error> {
-        let write = move |transaction: &rusqlite::Savepoint<'_>| {
+        let write = move |transaction: &Connection<'_>| {
             // Expired ones are kept for a week, so that a late use is told "expired" and not "unknown".
             transaction
                 .execute("DELETE FROM fleet_join_token WHERE expires < ?1", [now.0 - 7 * 86_400_000])?;
             transaction.execute(
                 "INSERT INTO fleet_join_token VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                rusqlite::params![
+                (
                     token.id,
                     token.secret_hash,
                     token.expires.0,
                     token.uses_left,
                     json(&token.labels),
                     token.host.as_ref().map(Name::as_str),
-                    token.made_by
-                ],
+                    token.made_by,
+                ),
             )
         };
         self.database.write(write).await?;
@@ -226,7 +223,7 @@ impl Store {
                     expires: UnixMillis(row.get(2)?),
                     uses_left: row.get(3)?,
                     labels: parse(row, 4)?,
-                    host: row.get::<_, Option<String>>(5)?.and_then(|name| name.parse().ok()),
+                    host: row.get::<Option<String>>(5)?.and_then(|name| name.parse().ok()),
                     made_by: row.get(6)?,
                 })
             };
@@ -258,7 +255,7 @@ impl Store {
         let document = json(generation);
         let number = i64::try_from(generation.number).unwrap_or(i64::MAX);
         let line = (number, generation.created.0, generation.author.clone(), generation.reason.clone());
-        let write = move |transaction: &rusqlite::Savepoint<'_>| {
+        let write = move |transaction: &Connection<'_>| {
             let (number, created, author, reason) = line;
             let newest = "SELECT hash FROM fleet_generation WHERE number = ?1";
             let before: String =
@@ -280,7 +277,7 @@ impl Store {
         let sql = "SELECT document FROM fleet_generation ORDER BY number DESC LIMIT 1";
         let document: Option<String> = self
             .database
-            .read(move |connection| connection.query_row(sql, [], |row| row.get(0)).optional())
+            .read(move |connection| connection.query_row(sql, (), |row| row.get(0)).optional())
             .await?;
         document.map_or_else(|| Ok(Generation::default()), |text| parse_generation(&text))
     }
@@ -289,7 +286,7 @@ impl Store {
         let sql = "SELECT document FROM fleet_generation WHERE number = ?1 AND document IS NOT NULL";
         let number_stored = i64::try_from(number).unwrap_or(i64::MAX);
         let read = self.database.read(move |connection| {
-            connection.query_row(sql, [number_stored], |row| row.get::<_, String>(0)).optional()
+            connection.query_row(sql, [number_stored], |row| row.get::<String>(0)).optional()
         });
         parse_generation(&read.await?.ok_or(Error::NoSuchGeneration(number))?)
     }
@@ -298,17 +295,15 @@ impl Store {
     pub(crate) async fn generations(&self, limit: u32) -> Result<Vec<GenerationLine>, Error> {
         let sql = "SELECT number, created, author, reason, hash FROM fleet_generation ORDER BY number DESC LIMIT ?1";
         let rows = self.database.read(move |connection| {
-            let mut statement = connection.prepare(sql)?;
-            let rows = statement.query_map([limit], |row| {
+            connection.query_map(sql, [limit], |row| {
                 Ok(GenerationLine {
-                    number: row.get::<_, i64>(0)? as u64,
+                    number: row.get::<i64>(0)? as u64,
                     created: UnixMillis(row.get(1)?),
                     author: row.get(2)?,
                     reason: row.get(3)?,
                     hash: row.get(4)?,
                 })
-            })?;
-            rows.collect()
+            })
         });
         Ok(rows.await?)
     }
@@ -335,11 +330,11 @@ fn parse_generation(text: &str) -> Result<Generation, Error> {
     serde_json::from_str(text).map_err(form)
 }
 
-fn read_host(row: &Row<'_>) -> Result<HostRecord, rusqlite::Error> {
-    let text = |index: usize| row.get::<_, Option<String>>(index);
+fn read_host(row: &Row<'_>) -> Result<HostRecord, SqlError> {
+    let text = |index: usize| row.get::<Option<String>>(index);
     Ok(HostRecord {
         id: row.get(0)?,
-        name: row.get::<_, String>(1)?.parse().map_err(|error| unreadable(1, error))?,
+        name: row.get::<String>(1)?.parse().map_err(|error| unreadable(1, error))?,
         labels: parse(row, 2)?,
         address: text(3)?.and_then(|address| address.parse().ok()),
         fingerprint: text(4)?.and_then(|fingerprint| fingerprint.parse().ok()),
@@ -350,12 +345,12 @@ fn read_host(row: &Row<'_>) -> Result<HostRecord, rusqlite::Error> {
     })
 }
 
-fn parse<T: serde::de::DeserializeOwned>(row: &Row<'_>, index: usize) -> Result<T, rusqlite::Error> {
-    serde_json::from_str(&row.get::<_, String>(index)?).map_err(|error| unreadable(index, error))
+fn parse<T: serde::de::DeserializeOwned>(row: &Row<'_>, index: usize) -> Result<T, SqlError> {
+    serde_json::from_str(&row.get::<String>(index)?).map_err(|error| unreadable(index, error))
 }
 
-fn unreadable(index: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(index, rusqlite::types::Type::Text, Box::new(error))
+fn unreadable(index: usize, error: impl std::error::Error) -> SqlError {
+    SqlError::column(index, error)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use serde::Serialize;
 use wharf_base::{Digest, UnixMillis};
-use wharf_state::Database;
+use wharf_state::sqlite::Database;
 
 use crate::cache::Cache;
 use crate::name::RepositoryName;

@@ -1,0 +1,83 @@
+//! What can go wrong with the control state.
+
+use std::path::PathBuf;
+
+use wharf_base::ErrorCode;
+
+use crate::SqlError;
+
+/// What can go wrong with the control state.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file can't be opened or is no database of ours.
+    #[error("cannot open the state database {path}")]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// The file is damaged: torn, cut off, or overwritten.
+    #[error("the state database {path} is damaged: {reason}")]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says about it.
+        reason: String,
+    },
+    /// A newer Wharf has written this file.
+    #[error(
+        "the state of `{part}` has version {found}, this wharf knows {known}\n  hint: run the newer wharf, or restore a backup"
+    )]
+    Newer {
+        /// Part that owns the tables.
+        part: String,
+        /// Version in the file.
+        found: usize,
+        /// Version that this program knows.
+        known: usize,
+    },
+    /// A statement failed; nothing of its transaction was kept.
+    #[error("the state database refused a statement: {0}")]
+    Sql(#[from] SqlError),
+    /// The disk has no room. Nothing of the transaction was kept; later writes are tried again.
+    #[error(
+        "the disk of the state database is full, nothing was changed\n  hint: free space on the disk of {path}; the server then goes on by itself"
+    )]
+    Full {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another process has held the database for longer than 5 s.
+    #[error("the state database is in use by another process: {0}\n  hint: end that process, or try again")]
+    Busy(String),
+    /// The commit failed (a failed write or fsync). The database stops taking writes.
+    #[error("the state database cannot commit: {0}\n  hint: check the disk, then restart wharf")]
+    Commit(String),
+    /// The writer has ended: the process stops, or an earlier commit failed.
+    #[error(
+        "the state database takes no more writes\n  hint: the log says why; check the disk, then restart wharf"
+    )]
+    Closed,
+}
+
+impl Error {
+    /// How a caller may act on it.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Error::Sql(SqlError::NoRows) => ErrorCode::NotFound,
+            Error::Sql(SqlError::Taken(_)) => ErrorCode::AlreadyExists,
+            Error::Open { .. } | Error::Corrupt { .. } | Error::Newer { .. } | Error::Sql(_) => {
+                ErrorCode::Internal
+            }
+            Error::Full { .. } | Error::Busy(_) | Error::Commit(_) | Error::Closed => ErrorCode::Unavailable,
+        }
+    }
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Error {
+        Error::Sql(error.into())
+    }
+}
