@@ -4,6 +4,9 @@
 // State lives in dev/world.ts; here is HTTP. `wharf_fixture` logs in as admin, `viewer` and `deployer` as that role.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Plugin } from "vite";
+import type { EventRecord } from "../src/api/types.ts";
+import { topicOf } from "../src/words/audit.ts";
+import { hostOf, whoOf } from "../src/words/events.ts";
 import { World } from "./world.ts";
 
 type Next = () => void;
@@ -64,9 +67,26 @@ async function answer(world: World, request: IncomingMessage, response: ServerRe
     if (path === "/traffic") return json(200, world.traffic());
     if (path === "/registry/repositories") return json(200, world.repositories());
     if (/^\/registry\/repositories\/.+\/tags$/.test(path)) return json(200, world.tags());
-    if (path === "/events") return json(200, { events: world.events.slice(-200) });
+    if (path === "/events") {
+      const limit = Number(url.searchParams.get("limit") ?? 200);
+      const before = Number(url.searchParams.get("before") ?? Number.MAX_SAFE_INTEGER);
+      const found = world.events.filter((record) => record.id < before && takes(url, record));
+      return json(200, { events: found.slice(-limit), older: found.length > limit ? found.at(-limit)?.id : null });
+    }
+    if (path === "/orphans") {
+      return json(200, { orphans: [{ host: "lab2", kind: "network", name: "shop_old", id: "4f0c1d", app: "shop", owner: "this_agent", detail: "no container" }] });
+    }
+    if (path === "/generations") return json(200, { generations: [{ number: 14, created: Date.now(), author: "admin", reason: "deploy shop release 2" }] });
+    if (path === "/tokens") {
+      if (role !== "admin") return refuse(403, "permission_denied", `role ${role} may not do this`, "use a token with role admin");
+      return json(200, { tokens: world.tokens });
+    }
+    const diff = /^\/apps\/([^/]+)\/releases\/(\d+)\/diff\/(\d+)$/.exec(path);
+    if (diff) return json(200, world.diff(diff[1] ?? "", Number(diff[2]), Number(diff[3])));
     if (path === "/events/stream") {
-      return stream(request, response, (send) => world.onEvent((record) => send(undefined, record, record.id)));
+      return stream(request, response, (send) => world.onEvent((record) => {
+        if (takes(url, record)) send(undefined, record, record.id);
+      }));
     }
     if (path === "/traffic/stream") return stream(request, response, (send) => world.everySecond(() => send("traffic", world.traffic())));
     const app = /^\/apps\/([^/]+)(\/releases)?$/.exec(path);
@@ -93,11 +113,26 @@ async function answer(world: World, request: IncomingMessage, response: ServerRe
       world.drain(drain[1] ?? "", (await body<{ draining: boolean }>(request)).draining, role);
       return done();
     }
+    if (path === "/tokens") return json(201, world.makeToken(await body(request), role));
     if (path === "/join-tokens") {
       return json(200, { token: "example", expires: Date.now() + 3_600_000, command: "wharf join https://10.77.0.1:7700 --token WHARF-1-4f0c…" });
     }
   }
+  if (request.method === "DELETE") {
+    if (role !== "admin") return refuse(403, "permission_denied", `role ${role} may not do this`, "use a token with role admin");
+    const token = /^\/tokens\/(\w+)$/.exec(path);
+    if (token && world.removeToken(token[1] ?? "", role)) return done();
+    const host = /^\/hosts\/([^/]+)$/.exec(path);
+    if (host && world.removeHost(host[1] ?? "", role)) return done();
+  }
   refuse(404, "not_found", `the API has no path ${url.pathname}`);
+}
+
+/** The filters of the audit log. */
+function takes(url: URL, { event }: EventRecord): boolean {
+  const wanted = (name: string) => url.searchParams.get(name);
+  const [kind, host, who] = [wanted("kind"), wanted("host"), wanted("who")];
+  return (!kind || topicOf(event) === kind) && (!host || hostOf(event) === host) && (!who || whoOf(event) === who);
 }
 
 async function body<T>(request: IncomingMessage): Promise<T> {

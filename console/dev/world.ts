@@ -1,6 +1,7 @@
 // A small world for dev/fixture.ts: two applications on six hosts, traffic that moves, deploys that run.
 import type {
-  AppView, DeployStep, DeployView, Event, EventRecord, HostView, InstanceLine, ReleaseView, RepositoryView, Table, TagView, TrafficView, What,
+  AppView, DeployStep, DeployView, Event, EventRecord, HostView, InstanceLine, ReleaseDiff, ReleaseView, RepositoryView, Role, Table, TagView, TokenMade, TokenView,
+  TrafficView, What,
 } from "../src/api/types";
 
 const MINUTE = 60_000;
@@ -23,6 +24,12 @@ export class World {
     { name: "shop", service: "web", release: 2, previous: 1, replicas: 3, rate: 2_000, pool: "lab" },
     { name: "blog", service: "site", release: 5, previous: 4, replicas: 2, rate: 42, pool: "lab" },
   ];
+  readonly tokens: TokenView[] = [
+    { id: "58beb208dff7", name: "admin", role: "admin", created: this.started - 90 * MINUTE, last_used: this.started },
+    { id: "0c31aa9e4b12", name: "ci", role: "deployer", created: this.started - 60 * MINUTE, last_used: this.started - 3 * MINUTE },
+    { id: "77d0f3a1c9e4", name: "screen", role: "viewer", created: this.started - 50 * MINUTE, last_used: null },
+  ];
+  private readonly removed = new Set<string>();
   private readonly draining = new Set<string>();
   private readonly runs: DeployView[] = [];
   private readonly listeners = new Set<(record: EventRecord) => void>();
@@ -106,8 +113,50 @@ export class World {
         name, labels: { pool: "web", colour: index < 3 ? "green" : "blue" }, liveness: isLost ? "lost" : "up", draining: this.draining.has(name),
         last_seen: isLost ? this.started - 72_000 : Date.now() - index * 300, address: `10.77.0.${11 + index}`, engine_version: "20.10.24", agent_version: "0.1.0",
         cpus: 2, memory_bytes: 24 * 2 ** 30, generation: isLost ? 11 : 14, instances_desired: own.length, instances_healthy: own.filter((line) => line.state.state === "healthy").length,
+        since: this.started - (isLost ? 1.2 : 43) * MINUTE, problem: index === 4 ? "the disk is full: images can't be pulled" : null, generation_seen: 14, architecture: "x86_64",
+        operating_system: "Debian GNU/Linux 12 (bookworm)", kernel: "6.1.0-28-amd64",
+        resources: {
+          load: [0.4 + index / 3, 0.5, 0.45], cpu_busy: 0.1 + index * 0.15, memory_available_bytes: (20 - index * 2) * 2 ** 30, disk_path: "/var/lib/docker",
+          disk_bytes: 100 * 2 ** 30, disk_free_bytes: index === 4 ? 0 : (60 - index * 9) * 2 ** 30,
+        },
       };
-    });
+    }).filter((host) => !this.removed.has(host.name));
+  }
+
+  makeToken({ name, role }: { name: string; role: Role }, by: string): TokenMade {
+    const view: TokenView = { id: (Date.now() % 2 ** 40).toString(16).padStart(12, "0"), name, role, created: Date.now(), last_used: null };
+    this.tokens.push(view);
+    this.emit({ kind: "token_made", name, role, by });
+    return { ...view, token: `wharf_${view.id}_${"0123456789abcdef".repeat(4)}` };
+  }
+
+  removeToken(id: string, by: string): boolean {
+    const at = this.tokens.findIndex((token) => token.id === id);
+    const [gone] = at < 0 ? [] : this.tokens.splice(at, 1);
+    if (gone) this.emit({ kind: "token_removed", name: gone.name, by });
+    return gone !== undefined;
+  }
+
+  removeHost(host: string, by: string): boolean {
+    this.removed.add(host);
+    this.emit({ kind: "host_removed", host, by });
+    return true;
+  }
+
+  diff(app: string, from: number, to: number): ReleaseDiff {
+    const reference = (number: number) => {
+      const { created, author, message } = this.releases(app).find((release) => release.number === number) ?? { created: this.started, author: "admin", message: "" };
+      return { number, created, author, message };
+    };
+    const change = { service: "web", kind: "changed" as const, is_hidden: false };
+    const changes: ReleaseDiff["changes"] = from === to ? [] : [
+      { ...change, part: "deploy", path: "services.web.deploy.replicas", before: "2", after: "3" },
+      { ...change, part: "environment", path: "services.web.environment.PRICES", before: null, after: null, is_hidden: true },
+      { ...change, part: "image", path: "services.web.image", before: `10.77.0.1:5000/${app}/web@${DIGEST}`, after: `10.77.0.1:5000/${app}/web@${DIGEST.replace("5b0", "9d1")}` },
+      { ...change, part: "ports", path: "services.web.ports", kind: "added", before: null, after: "127.0.0.1:53:53/udp" },
+      { ...change, service: null, part: "volumes", path: "volumes.cache", kind: "removed", before: "", after: null },
+    ];
+    return { app, from: reference(from), to: reference(to), changes };
   }
 
   instances(): InstanceLine[] {

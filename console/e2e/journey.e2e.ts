@@ -90,6 +90,8 @@ test("every place is without findings of axe in both themes", async () => {
   const app = await appName();
   const { deploys } = await api<{ deploys: { id: number }[] }>("/deploys?limit=1");
   const repositories = await api<{ name: string }[]>("/registry/repositories");
+  const { hosts } = await api<{ hosts: { name: string }[] }>("/hosts");
+  const { releases } = await api<{ releases: { number: number }[] }>(`/apps/${app}/releases`);
   const places: [name: string, path: string][] = [
     ["overview", "/"],
     ["applications", "/apps"],
@@ -97,6 +99,12 @@ test("every place is without findings of axe in both themes", async () => {
     ["deploys", "/deploys"],
     ["deploy", `/deploys/${deploys[0]?.id}`],
     ["hosts", "/hosts"],
+    ["host", `/hosts/${hosts[0]?.name}`],
+    ["host-gone", "/hosts/no-such-host"],
+    ["diff", `/apps/${app}/diff/${releases.at(-1)?.number}/${releases[0]?.number}`],
+    ["activity", "/activity"],
+    ["activity-empty", "/activity?who=nobody"],
+    ["tokens", "/tokens"],
     ["images", `/images?repository=${encodeURIComponent(repositories[0]?.name ?? "none")}`],
     ["traffic", "/traffic"],
     ["not-found", "/no-such-place"],
@@ -117,6 +125,23 @@ test("every place is without findings of axe in both themes", async () => {
   expect(found).toEqual([]);
 });
 
+test("no place is wider than a narrow window", async () => {
+  const app = await appName();
+  const { hosts } = await api<{ hosts: { name: string }[] }>("/hosts");
+  await page.setViewportSize({ width: 420, height: 900 });
+  const wide: string[] = [];
+  for (const path of ["/", "/apps", `/apps/${app}`, "/deploys", "/hosts", `/hosts/${hosts[0]?.name}`, "/images", "/traffic", "/activity", "/tokens"]) {
+    await visit(page, path);
+    await page.locator("main h1").first().waitFor({ state: "attached" });
+    await expect.poll(() => page.locator(".skeleton").count(), { timeout: 10_000 }).toBe(0);
+    const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    if (over > 0) wide.push(`${path} by ${over} px`);
+    await shoot(page, `narrow${path.replaceAll("/", "-")}`);
+  }
+  await page.setViewportSize({ width: 1440, height: 1000 });
+  expect(wide).toEqual([]);
+});
+
 test("charts fill while the page is open", async () => {
   await visit(page, "/?range=2m");
   await page.locator(".plot canvas").first().waitFor();
@@ -133,6 +158,7 @@ test("keys work and the URL holds the view", async () => {
   await page.getByRole("heading", { name: "Keys" }).waitFor();
   expect(await axe(page)).toEqual([]);
   await page.keyboard.press("Escape");
+  await page.getByRole("dialog").waitFor({ state: "detached" });
   await page.keyboard.press("/");
   expect(await page.evaluate(() => document.activeElement?.id)).toBe("search");
   await page.keyboard.type("hosts");

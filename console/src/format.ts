@@ -86,6 +86,13 @@ export function image(reference: string): string {
   return reference.replace(/@(sha256|sha512):([0-9a-f]{12})[0-9a-f]+/, "@$1:$2…");
 }
 
+/** The request as a curl command; the token comes from the environment. */
+export function curl(origin: string, method: string, path: string, body?: unknown): string {
+  const parts = ["curl", ...(method === "GET" ? [] : ["-X", method]), '-H "Authorization: Bearer $WHARF_TOKEN"'];
+  if (body !== undefined) parts.push("-H 'content-type: application/json'", "-d", shellWord(JSON.stringify(body)));
+  return [...parts, shellWord(`${origin}/api/v1${path}`)].join(" ");
+}
+
 /** A word for a shell: quoted when it has to be. */
 export function shellWord(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;

@@ -21,9 +21,13 @@ export const PLACES: readonly Place[] = [
   { pattern: "/", name: "Overview", icon: "overview", under: "/", load: page(() => import("./pages/overview")) },
   { pattern: "/apps", name: "Applications", icon: "applications", under: "/apps", load: page(() => import("./pages/applications")) },
   { pattern: "/apps/:app", name: ":app", under: "/apps", load: page(() => import("./pages/application")) },
+  { pattern: "/apps/:app/diff/:from/:to", name: ":app, release :from and :to", under: "/apps", load: page(() => import("./pages/diff")) },
   { pattern: "/deploys", name: "Deploys", icon: "deploys", under: "/deploys", load: page(() => import("./pages/deploys")) },
   { pattern: "/deploys/:id", name: "Deploy :id", under: "/deploys", load: page(() => import("./pages/deploy")) },
   { pattern: "/hosts", name: "Hosts", icon: "hosts", under: "/hosts", load: page(() => import("./pages/hosts")) },
+  { pattern: "/hosts/:host", name: "Host :host", under: "/hosts", load: page(() => import("./pages/host")) },
   { pattern: "/images", name: "Images", icon: "images", under: "/images", load: page(() => import("./pages/images")) },
   { pattern: "/traffic", name: "Traffic", icon: "traffic", under: "/traffic", load: page(() => import("./pages/traffic")) },
+  { pattern: "/activity", name: "Activity", icon: "activity", under: "/activity", load: page(() => import("./pages/activity")) },
+  { pattern: "/tokens", name: "Tokens and roles", icon: "tokens", under: "/tokens", load: page(() => import("./pages/tokens")) },
 ];

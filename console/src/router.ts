@@ -6,8 +6,8 @@ const here = signal(currentUrl());
 export const path = computed(() => here.value.pathname);
 export const query = computed(() => here.value.searchParams);
 
-/** Parameters that go along from place to place: the range and the scope hold for everything. */
-const KEPT = ["range", "from", "to", "app"];
+/** Parameters that go along from place to place: the range and the scope (application, service, host) hold for everything. */
+const KEPT = ["range", "from", "to", "app", "service", "host"];
 
 function currentUrl(): URL {
   return new URL(location.href);

@@ -7,6 +7,7 @@ import { emptyHistory, addReport } from "../src/live/history";
 import { match } from "../src/pattern";
 import { group, marks, tell, tellAll, what } from "../src/words/events";
 import { type Facts, problems } from "../src/words/problems";
+import { EVERYTHING } from "../src/words/scope";
 import { search } from "../src/words/search";
 import { previousRelease, verdict } from "../src/words/verdict";
 
@@ -26,7 +27,7 @@ function host(name: string, more: Partial<HostView> = {}): HostView {
 const facts = (more: Partial<Facts> = {}): Facts => ({ hosts: [], instances: [], deploys: [], history: emptyHistory(), events: [], now: NOW, ...more });
 
 test("events read as sentences and lead to their place", () => {
-  expect(tell({ kind: "host_lost", host: "lab6" })).toMatchObject({ tone: "bad", text: "Host lab6 was lost", href: "/hosts?host=lab6", isChange: true });
+  expect(tell({ kind: "host_lost", host: "lab6" })).toMatchObject({ tone: "bad", text: "Host lab6 was lost", href: "/hosts/lab6", isChange: true });
   expect(tell({ kind: "deploy_started", deploy: 7, app: "shop", release: 2, what: "deploy", by: "ci" })).toMatchObject({ text: "ci started: deploy shop release 2", href: "/deploys/7" });
   expect(tell({ kind: "switched", app: "shop", release: 2, previous: 1 }).text).toBe("Traffic of shop goes to release 2, before it went to release 1");
   expect(tell({ kind: "of_tomorrow" } as never)).toMatchObject({ tone: "calm", text: "of tomorrow", isChange: false });
@@ -44,17 +45,17 @@ test("marks are the changes of the range and scope, and near ones are one", () =
     { id: 5, at: 900, event: { kind: "host_lost", host: "a" } as const },
     { id: 6, at: 2_000, event: { kind: "host_lost", host: "a" } as const },
   ];
-  expect(marks(records, 0, 1_000).map(({ id }) => id)).toEqual([1, 2, 3, 5]);
-  expect(marks(records, 0, 1_000, "shop").map(({ id }) => id)).toEqual([1, 2, 5]);
-  expect(group(marks(records, 0, 1_000), 0, 1_000).map(({ at, marks: all }) => [at, all.length])).toEqual([[0.01, 2], [0.045, 1], [0.9, 1]]);
+  expect(marks(records, 0, 1_000, EVERYTHING).map(({ id }) => id)).toEqual([1, 2, 3, 5]);
+  expect(marks(records, 0, 1_000, { ...EVERYTHING, app: "shop" }).map(({ id }) => id)).toEqual([1, 2, 5]);
+  expect(group(marks(records, 0, 1_000, EVERYTHING), 0, 1_000).map(({ at, marks: all }) => [at, all.length])).toEqual([[0.01, 2], [0.045, 1], [0.9, 1]]);
 });
 
 test("a container that was told to stop and ends is no alarm, one that ends by itself is", () => {
   const changed = (id: number, state: string, instance = "shop-web-r1-1") => ({ id, at: id, event: { kind: "instance_changed", host: "a", instance, state, detail: "" } as const });
   const records = [changed(1, "stopping"), changed(2, "exited"), changed(3, "exited"), changed(4, "exited", "blog-site-r1-1")];
   expect(tellAll(records).map(({ told }) => told.tone)).toEqual(["calm", "calm", "bad", "bad"]);
-  expect(marks(records, 0, 10).map(({ id }) => id)).toEqual([3, 4]);
-  expect(marks(records, 0, 10, "blog").map(({ id }) => id)).toEqual([4]);
+  expect(marks(records, 0, 10, EVERYTHING).map(({ id }) => id)).toEqual([3, 4]);
+  expect(marks(records, 0, 10, { ...EVERYTHING, app: "blog" }).map(({ id }) => id)).toEqual([4]);
 });
 
 test("the end of a deploy says what was done", () => {

@@ -43,6 +43,64 @@ export interface HostView {
   generation: number;
   instances_desired: number;
   instances_healthy: number;
+  /** What follows is missing from servers and agents of the version before. */
+  since?: number | null;
+  problem?: string | null;
+  generation_seen?: number;
+  architecture?: string | null;
+  operating_system?: string | null;
+  kernel?: string | null;
+  resources?: HostResources | null;
+}
+
+/** How much of a host is in use; what could not be read is `null`. */
+export interface HostResources {
+  load: [one: number, five: number, fifteen: number] | null;
+  /** From 0 to 1. */
+  cpu_busy: number | null;
+  memory_available_bytes: number | null;
+  disk_path: string | null;
+  disk_bytes: number | null;
+  disk_free_bytes: number | null;
+}
+
+/** One of `/orphans`: what lies on a host and no generation names. */
+export interface OrphanLine {
+  host: string;
+  kind: "container" | "network" | "volume";
+  name: string;
+  id: string;
+  app: string;
+  owner: "this_agent" | "other_agent" | "foreign";
+  detail: string;
+}
+
+/** One of `/generations`. */
+export interface GenerationLine {
+  number: number;
+  created: number;
+  author: string;
+  reason: string;
+}
+
+/** One of `/tokens`. */
+export interface TokenView {
+  id: string;
+  name: string;
+  role: Role;
+  created: number;
+  last_used: number | null;
+}
+
+/** Answer of `POST /tokens`: the text is told this once. */
+export interface TokenMade extends TokenView {
+  token: string;
+}
+
+/** `GET /events`: oldest first; `older` goes into `before` for the page of what was before. */
+export interface EventPage {
+  events: EventRecord[];
+  older?: number | null;
 }
 
 /** `InstanceState` is `{state: "healthy"}`, `{state: "failed", reason}`, `{state: "exited", code}`. */
@@ -211,6 +269,34 @@ export interface ReleaseView {
   /** Image of each service. */
   images: Record<string, string>;
   is_active: boolean;
+  /** Requests have gone to it; only then a rollback to it is possible. */
+  has_served?: boolean;
+}
+
+export interface ReleaseRef {
+  number: number;
+  created: number;
+  author: string;
+  message: string;
+}
+
+/** One difference between two releases; hidden values may be secrets and never leave the server. */
+export interface Change {
+  service: string | null;
+  part: string;
+  path: string;
+  kind: "added" | "changed" | "removed";
+  before: string | null;
+  after: string | null;
+  is_hidden: boolean;
+}
+
+/** `GET /apps/{app}/releases/{a}/diff/{b}`. */
+export interface ReleaseDiff {
+  app: string;
+  from: ReleaseRef;
+  to: ReleaseRef;
+  changes: Change[];
 }
 
 /** Answer to everything that starts a deploy. */

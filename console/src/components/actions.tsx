@@ -1,18 +1,27 @@
 // What can be done to an application: each names what it does and the command that does the same.
 import { useState } from "preact/hooks";
-import { post } from "../api/client";
+import { call } from "../api/client";
 import type { DeployView, Started } from "../api/types";
 import { shellWord } from "../format";
 import { notice, session } from "../live/store";
 import { go, href } from "../router";
+import type { Request } from "./command";
 import { Ask } from "./dialog";
+
+export const isAdmin = (): boolean => session.value?.role === "admin";
 
 export function mayChange(): boolean {
   return session.value?.role === "deployer" || session.value?.role === "admin";
 }
 
-async function start(path: string, body: unknown): Promise<void> {
-  const { deploy } = await post<Started>(path, body);
+/** Sends what the dialog shows as curl. */
+export async function send(request: Request): Promise<void> {
+  await call(request.method, request.path, request.body);
+  notice();
+}
+
+async function start(request: Request): Promise<void> {
+  const { deploy } = await call<Started>(request.method, request.path, request.body);
   notice();
   go(href(`/deploys/${deploy}`));
 }
@@ -33,6 +42,7 @@ export function RollBack({ app, release, serves, running, isShort }: RollBackPro
   if (!mayChange()) return null;
   // A release that was left again is newer than the one that serves: going there is no step back.
   const isBack = serves === null || release < serves;
+  const request: Request = { method: "POST", path: `/apps/${encodeURIComponent(app)}/rollback`, body: { release } };
   const label = isBack ? `Roll back ${app} to release ${release}` : `Go to release ${release} of ${app}`;
   return (
     <>
@@ -42,7 +52,7 @@ export function RollBack({ app, release, serves, running, isShort }: RollBackPro
           <Ask
             title={`${label}?`} act={isBack ? `Roll back to release ${release}` : `Go to release ${release}`} isDangerous
             command={`wharf rollback ${shellWord(app)} --to ${release}`}
-            onAct={() => start(`/apps/${encodeURIComponent(app)}/rollback`, { release })}
+            request={request} onAct={() => start(request)}
             onClose={() => setAsking(false)}
           >
             <p>
@@ -61,6 +71,7 @@ export function RollBack({ app, release, serves, running, isShort }: RollBackPro
 export function Scale({ app, service, replicas }: { app: string; service: string; replicas: number }) {
   const [isAsking, setAsking] = useState(false);
   const [wanted, setWanted] = useState(replicas);
+  const request: Request = { method: "POST", path: `/apps/${encodeURIComponent(app)}/scale`, body: { services: { [service]: wanted } } };
   if (!mayChange()) return null;
   return (
     <>
@@ -70,7 +81,7 @@ export function Scale({ app, service, replicas }: { app: string; service: string
           <Ask
             title={`Scale ${service} of ${app}`} act={`Run ${wanted} of ${service}`}
             command={`wharf scale --app ${shellWord(app)} ${shellWord(service)}=${wanted}`}
-            onAct={() => start(`/apps/${encodeURIComponent(app)}/scale`, { services: { [service]: wanted } })}
+            request={request} onAct={() => start(request)}
             onClose={() => setAsking(false)}
           >
             <p>
@@ -91,6 +102,7 @@ export function Scale({ app, service, replicas }: { app: string; service: string
 
 /** Ends a deploy that runs. */
 export function Abort({ deploy, serves }: { deploy: DeployView; serves: number | null }) {
+  const request: Request = { method: "POST", path: `/deploys/${deploy.id}/abort`, body: {} };
   const [isAsking, setAsking] = useState(false);
   if (!mayChange()) return null;
   return (
@@ -101,10 +113,7 @@ export function Abort({ deploy, serves }: { deploy: DeployView; serves: number |
           <Ask
             title={`Abort deploy ${deploy.id} of ${deploy.app}?`} act={`Abort deploy ${deploy.id}`} isDangerous
             command={`wharf deploy abort ${deploy.id}`}
-            onAct={async () => {
-              await post(`/deploys/${deploy.id}/abort`);
-              notice();
-            }}
+            request={request} onAct={() => send(request)}
             onClose={() => setAsking(false)}
           >
             <p>What it has started is stopped again. {serves === null ? "What served before" : `Release ${serves}`} serves on.</p>

@@ -2,8 +2,10 @@
 import type { AppView } from "../api/types";
 import { duration, percent, rate } from "../format";
 import { type Sample, recent, seriesKey } from "../live/history";
-import { history, historyVersion, scope } from "../live/store";
+import { scope } from "../live/scope";
+import { history, historyVersion } from "../live/store";
 import { href } from "../router";
+import { isInScope } from "../words/scope";
 import { Status } from "./icon";
 import { Empty } from "./notice";
 import { Table } from "./table";
@@ -19,7 +21,7 @@ export function AppTable({ apps }: { apps: readonly AppView[] }) {
   void historyVersion.value;
   if (apps.length === 0) return <Empty command="wharf deploy DIR">No application is deployed yet. DIR has the compose.yaml.</Empty>;
   const rows = apps
-    .filter((app) => scope.value === undefined || app.name === scope.value)
+    .filter((app) => isInScope({ ...scope.value, host: undefined }, { app: app.name }))
     .map((app): Row => {
       const sample = app.release === null ? null : recent(history.series.get(seriesKey(app.name, app.release)));
       const { desired, healthy } = replicas(app);

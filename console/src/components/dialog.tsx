@@ -1,7 +1,7 @@
 // Asks before something is done: names the thing, what uses it, and the command that does the same.
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
-import { Command } from "./command";
+import { type Request, Same } from "./command";
 import { Failure } from "./notice";
 
 export interface Question {
@@ -10,12 +10,16 @@ export interface Question {
   /** What the button says: the act, never "OK". */
   act: string;
   isDangerous?: boolean;
-  command?: string;
+  command?: string | undefined;
+  /** What the act sends, for the curl line. */
+  request?: Request | undefined;
+  /** Without it the act is not possible yet: something must be chosen. */
+  isReady?: boolean;
   onAct: () => Promise<void>;
   onClose: () => void;
 }
 
-export function Ask({ title, children, act, isDangerous, command, onAct, onClose }: Question) {
+export function Ask({ title, children, act, isDangerous, command, request, isReady = true, onAct, onClose }: Question) {
   const dialog = useRef<HTMLDialogElement>(null);
   const [isBusy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>(null);
@@ -40,11 +44,11 @@ export function Ask({ title, children, act, isDangerous, command, onAct, onClose
       <form onSubmit={submit}>
         <h2 id={titleId}>{title}</h2>
         {children}
-        {command ? <p class="same"><span class="soft">The same as a command</span><Command line={command} /></p> : null}
+        <Same command={command} request={request} />
         {error ? <Failure error={error} /> : null}
         <div class="buttons">
           <button type="button" onClick={onClose}>Cancel</button>
-          <button type="submit" class={isDangerous ? "danger" : "primary"} disabled={isBusy}>{act}</button>
+          <button type="submit" class={isDangerous ? "danger" : "primary"} disabled={isBusy || !isReady}>{act}</button>
         </div>
       </form>
     </dialog>

@@ -1,15 +1,18 @@
 // What happened, newest first, in words.
 import type { Event, EventRecord } from "../api/types";
 import { href } from "../router";
-import { type Told, concerns, tellAll } from "../words/events";
+import { type Told, concerns, hostOf, tellAll } from "../words/events";
+import { type Scope, scopeText } from "../words/scope";
 import { Icon } from "./icon";
 import { Empty } from "./notice";
 import { Ago } from "./time";
 
 interface Props {
   records: readonly EventRecord[];
-  app?: string | undefined;
+  scope: Scope;
   limit: number;
+  /** Leaves out what names no host. */
+  isOnlyOfHost?: boolean;
 }
 
 /** Steps, generations and the usual life of a container are the inside of a deploy: its page has them. */
@@ -17,12 +20,13 @@ function isInside(event: Event, told: Told): boolean {
   return event.kind === "deploy_step" || event.kind === "generation_made" || (event.kind === "instance_changed" && told.tone !== "bad");
 }
 
-export function Feed({ records, app, limit }: Props) {
+export function Feed({ records, scope, limit, isOnlyOfHost }: Props) {
   const shown = tellAll(records)
-    .filter(({ record: { event }, told }) => !isInside(event, told) && concerns(event, told, app))
+    .filter(({ record: { event }, told }) => !isInside(event, told) && concerns(event, told, scope) && (!isOnlyOfHost || hostOf(event) !== undefined))
     .slice(-limit)
     .reverse();
-  if (shown.length === 0) return <Empty command="wharf deploy DIR">Nothing has happened yet.</Empty>;
+  const where = scopeText(scope);
+  if (shown.length === 0) return <Empty command="wharf events">Nothing has happened {where === "" ? "yet" : `to ${where.replace(/^on /, "")} lately`}.</Empty>;
   return (
     <ol class="feed">
       {shown.map(({ record, told }) => (

@@ -2,18 +2,14 @@
 import type { ComponentChildren } from "preact";
 import type { HostView } from "../api/types";
 import { bytes } from "../format";
+import { now } from "../live/store";
 import { href } from "../router";
-import type { Tone } from "../words/events";
+import { generationText, hostState, meters } from "../words/hosts";
 import { Replicas } from "./app-table";
 import { Status } from "./icon";
+import { Share } from "./meter";
 import { type Column, Table } from "./table";
 import { Ago } from "./time";
-
-export function hostState(host: HostView): { tone: Tone; word: string } {
-  if (host.liveness === "lost") return { tone: "bad", word: "lost" };
-  if (host.liveness === "never") return { tone: "warn", word: "never connected" };
-  return host.draining ? { tone: "info", word: "draining" } : { tone: "ok", word: "up" };
-}
 
 interface Props {
   hosts: readonly HostView[];
@@ -23,25 +19,36 @@ interface Props {
 }
 
 export function HostTable({ hosts, isShort, actions }: Props) {
+  const newest = Math.max(0, ...hosts.map((host) => host.generation));
   const columns: Column<HostView>[] = [
-    { name: "Name", by: (host) => host.name, cell: (host) => <a href={href(`/hosts?host=${encodeURIComponent(host.name)}`)}>{host.name}</a> },
-    { name: "State", by: (host) => hostState(host).word, cell: (host) => <Status {...hostState(host)} /> },
+    { name: "Name", by: (host) => host.name, cell: (host) => <a href={href(`/hosts/${encodeURIComponent(host.name)}`)}>{host.name}</a> },
+    { name: "State", by: (host) => hostState(host, now.value).word, cell: (host) => <State host={host} /> },
     { name: "Labels", cell: (host) => <Labels labels={host.labels} /> },
     { name: "Instances", by: (host) => host.instances_desired, cell: (host) => <Replicas healthy={host.instances_healthy} all={host.instances_desired} /> },
   ];
   if (!isShort) {
     columns.push(
-      { name: "CPUs", isNumber: true, by: (host) => host.cpus, cell: (host) => host.cpus ?? "–" },
-      { name: "Memory", isNumber: true, by: (host) => host.memory_bytes, cell: (host) => <span title={host.memory_bytes === null ? "" : `${host.memory_bytes} bytes`}>{bytes(host.memory_bytes)}</span> },
-      { name: "Address", by: (host) => host.address, cell: (host) => <span class="mono">{host.address ?? "this machine"}</span> },
-      { name: "Engine", by: (host) => host.engine_version, cell: (host) => host.engine_version ?? "–" },
-      { name: "Agent", by: (host) => host.agent_version, cell: (host) => host.agent_version ?? "–" },
+      inUse("CPU", (host) => (host.cpus === null ? "" : ` of ${host.cpus}`)),
+      inUse("Memory", (host) => (host.memory_bytes === null ? "" : ` of ${bytes(host.memory_bytes)}`)),
+      inUse("Disk", () => ""),
     );
   }
-  if (!isShort) columns.push({ name: "Generation", isNumber: true, by: (host) => host.generation, cell: (host) => host.generation });
+  if (!isShort) columns.push({ name: "Generation", isNumber: true, by: (host) => host.generation, cell: (host) => <span title={generationText(host, newest)}>{host.generation}</span> });
   columns.push({ name: "Last seen", isNumber: true, by: (host) => host.last_seen, cell: (host) => (host.liveness === "never" ? "–" : <Ago at={host.last_seen} />) });
   if (actions) columns.push({ name: "Actions", cell: actions });
   return <Table label="Hosts" rows={hosts} id={(host) => host.name} columns={columns} />;
+}
+
+/** The state with its reason on hover; a problem is a word of its own. */
+function State({ host }: { host: HostView }) {
+  const { tone, word, reason } = hostState(host, now.value);
+  return <Status tone={tone} word={host.problem && host.liveness === "up" ? `${word}, has a problem` : word} title={reason || undefined} />;
+}
+
+/** A column with the share of one resource that is in use, and how much there is. */
+function inUse(name: string, size: (host: HostView) => string): Column<HostView> {
+  const of = (host: HostView) => (host.liveness === "up" ? meters(host).find((meter) => meter.name === name) : undefined);
+  return { name, isNumber: true, by: (host) => of(host)?.share ?? null, cell: (host) => <><Share meter={of(host)} /><span class="soft">{size(host)}</span></> };
 }
 
 export function Labels({ labels }: { labels: Record<string, string> }) {

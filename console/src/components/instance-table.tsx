@@ -25,8 +25,8 @@ export function InstanceTable({ instances }: { instances: readonly InstanceLine[
       id={(line) => `${line.host} ${line.id}`}
       columns={[
         { name: "Container", by: (line) => line.id, cell: (line) => <span title={line.container_id ?? undefined}>{line.id}</span> },
-        { name: "Host", by: (line) => line.host, cell: (line) => <a href={href(`/hosts?host=${encodeURIComponent(line.host)}`)}>{line.host}</a> },
-        { name: "Service", by: (line) => line.service, cell: (line) => line.service },
+        { name: "Host", by: (line) => line.host, cell: (line) => <a href={href(`/hosts/${encodeURIComponent(line.host)}`)}>{line.host}</a> },
+        { name: "Service", by: (line) => line.service, cell: (line) => <a href={href(`/apps/${encodeURIComponent(line.app)}`)}>{line.service}</a> },
         { name: "Release", isNumber: true, by: (line) => line.release, cell: (line) => line.release },
         {
           name: "State",

@@ -13,6 +13,8 @@ const PLACE_KEYS: Record<string, [path: string, name: string]> = {
   h: ["/hosts", "Hosts"],
   i: ["/images", "Images"],
   t: ["/traffic", "Traffic"],
+  e: ["/activity", "Activity"],
+  k: ["/tokens", "Tokens and roles"],
 };
 
 export function Keys() {

@@ -4,6 +4,7 @@ import type { AppView, DeployView, HostView } from "../api/types";
 import { useApi } from "../live/use-api";
 import { PLACES } from "../places";
 import { go, href } from "../router";
+import { TOPICS, TOPIC_WORDS } from "../words/audit";
 import { search } from "../words/search";
 import { Icon } from "./icon";
 
@@ -25,9 +26,11 @@ export function Search() {
   const deploys = useApi<{ deploys: DeployView[] }>(isOpen ? "/deploys?limit=50" : null);
   const all: Found[] = [
     ...(apps.data?.apps ?? []).map((app) => ({ kind: "application", text: app.name, to: `/apps/${encodeURIComponent(app.name)}` })),
-    ...(hosts.data?.hosts ?? []).map((host) => ({ kind: "host", text: host.name, to: `/hosts?host=${encodeURIComponent(host.name)}` })),
+    ...(hosts.data?.hosts ?? []).map((host) => ({ kind: "host", text: host.name, to: `/hosts/${encodeURIComponent(host.name)}` })),
+    ...(apps.data?.apps ?? []).flatMap((app) => app.services.map((service) => ({ kind: "service", text: `${app.name} ${service.name}`, to: `/apps/${encodeURIComponent(app.name)}?app=${encodeURIComponent(app.name)}&service=${encodeURIComponent(service.name)}` }))),
     ...(deploys.data?.deploys ?? []).map((deploy) => ({ kind: "deploy", text: `${deploy.id} ${deploy.app} release ${deploy.release}`, to: `/deploys/${deploy.id}` })),
     ...PLACES.filter((place) => place.icon).map((place) => ({ kind: "place", text: place.name, to: place.pattern })),
+    ...TOPICS.map((topic) => ({ kind: "filter", text: `Activity: ${TOPIC_WORDS[topic]}`, to: `/activity?kind=${topic}` })),
   ];
   const found = search(all, text).slice(0, SHOWN_MAX);
   const open = (item: Found | undefined) => {

@@ -1,7 +1,8 @@
 // The change strip: what changed, on the time axis of everything below it.
 import { clock, utc } from "../format";
 import { range } from "../live/range";
-import { events, scope } from "../live/store";
+import { scope } from "../live/scope";
+import { events } from "../live/store";
 import { href } from "../router";
 import { group, marks } from "../words/events";
 import { Icon } from "./icon";

@@ -1,8 +1,8 @@
 // The top bar: search, the scope and the time range. Scope and range hold for everything on the page and are in the URL.
-import type { AppView } from "../api/types";
+import type { AppView, HostView } from "../api/types";
 import { clock, utc } from "../format";
 import { RANGES, type RangeName, range, rangeName, setRange } from "../live/range";
-import { scope } from "../live/store";
+import { scope } from "../live/scope";
 import { useApi } from "../live/use-api";
 import { setQuery } from "../router";
 import { Search } from "./search";
@@ -19,17 +19,38 @@ export function TopBar() {
 
 function Scope() {
   const apps = useApi<{ apps: AppView[] }>("/apps");
-  const names = (apps.data?.apps ?? []).map((app) => app.name).sort();
-  const chosen = scope.value;
-  if (chosen !== undefined && !names.includes(chosen)) names.push(chosen);
+  const hosts = useApi<{ hosts: HostView[] }>("/hosts");
+  const { app, service, host } = scope.value;
+  const all = apps.data?.apps ?? [];
+  const services = all.find((one) => one.name === app)?.services ?? [];
   return (
-    <label class="field">
+    <span class="field" role="group" aria-label="Scope">
       <span>Scope</span>
-      <select value={chosen ?? ""} onChange={(event) => setQuery({ app: event.currentTarget.value })}>
-        <option value="">All applications</option>
-        {names.map((name) => <option key={name} value={name}>{name}</option>)}
-      </select>
-    </label>
+      <Choice name="app" label="Application" every="All applications" chosen={app} names={all.map((one) => one.name)} />
+      {app === undefined ? null : <Choice name="service" label="Service" every="All services" chosen={service} names={services.map((one) => one.name)} />}
+      <Choice name="host" label="Host" every="All hosts" chosen={host} names={(hosts.data?.hosts ?? []).map((one) => one.name)} />
+    </span>
+  );
+}
+
+interface ChoiceProps {
+  /** Parameter of the URL. */
+  name: string;
+  label: string;
+  every: string;
+  chosen: string | undefined;
+  names: string[];
+}
+
+/** What is chosen stays in the list even if it is gone: a link to it says so. */
+function Choice({ name, label, every, chosen, names }: ChoiceProps) {
+  const shown = [...new Set(chosen === undefined ? names : [...names, chosen])].sort();
+  const choose = (value: string) => setQuery(name === "app" ? { app: value, service: null } : { [name]: value });
+  return (
+    <select aria-label={label} value={chosen ?? ""} onChange={(event) => choose(event.currentTarget.value)}>
+      <option value="">{every}</option>
+      {shown.map((one) => <option key={one} value={one}>{one}</option>)}
+    </select>
   );
 }
 

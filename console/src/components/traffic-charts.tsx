@@ -2,6 +2,7 @@
 import { duration, rate } from "../format";
 import { type Metric, columns } from "../live/history";
 import { range } from "../live/range";
+import { scope } from "../live/scope";
 import { events, history, historyVersion } from "../live/store";
 import { marks } from "../words/events";
 import { Chart } from "./chart";
@@ -32,7 +33,7 @@ export function TrafficCharts({ which, app, releases }: Props) {
   // Read so that this is drawn again each second and with each change.
   void historyVersion.value;
   const { from, to } = range.value;
-  const shownMarks = marks(events.value, from * 1000, to * 1000, app);
+  const shownMarks = marks(events.value, from * 1000, to * 1000, { ...scope.value, app: app ?? scope.value.app });
   return (
     <div class="charts">
       {which.map((key) => {

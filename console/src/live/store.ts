@@ -1,9 +1,8 @@
 // What the console knows, as signals fed by server-sent events. Started after the log-in, stopped by the log-out.
-import { computed, effect, signal } from "@preact/signals";
+import { effect, signal } from "@preact/signals";
 import { call, get, post, remove, whenLoggedOut } from "../api/client";
 import { openStream } from "../api/stream";
 import type { EventRecord, Session, TrafficView } from "../api/types";
-import { query } from "../router";
 import { addEvents } from "./feed";
 import { addReport } from "./history";
 import { forget, keepOnLeave, restore } from "./keep";
@@ -32,9 +31,6 @@ setInterval(() => {
 
 /** Grows when something changed that lists show; see `useApi`. */
 export const changed = signal(0);
-
-/** The application that everything is limited to, from the URL. */
-export const scope = computed(() => query.value.get("app") ?? undefined);
 
 export async function whoAmI(): Promise<void> {
   sessionError.value = null;

@@ -2,7 +2,7 @@
 import type { AppView, InstanceLine, ReleaseView, ServiceView, Table as RouteTable } from "../api/types";
 import { RollBack, Scale } from "../components/actions";
 import { Replicas, replicas } from "../components/app-table";
-import { Command } from "../components/command";
+import { Same } from "../components/command";
 import { Feed } from "../components/feed";
 import { Status } from "../components/icon";
 import { InstanceTable } from "../components/instance-table";
@@ -12,9 +12,12 @@ import { Table } from "../components/table";
 import { Ago } from "../components/time";
 import { TrafficCharts } from "../components/traffic-charts";
 import { image, shellWord } from "../format";
+import { scope } from "../live/scope";
 import { events } from "../live/store";
 import { useApi } from "../live/use-api";
 import { href } from "../router";
+import { compared } from "../words/diff";
+import { isInScope, scopeText } from "../words/scope";
 
 export default function Application({ app: name }: { app: string }) {
   const base = `/apps/${encodeURIComponent(name)}`;
@@ -22,7 +25,7 @@ export default function Application({ app: name }: { app: string }) {
   const releases = useApi<{ releases: ReleaseView[] }>(`${base}/releases`);
   const instances = useApi<{ instances: InstanceLine[] }>("/instances");
   const routes = useApi<RouteTable>("/routes");
-  const own = (instances.data?.instances ?? []).filter((line) => line.app === name);
+  const own = (instances.data?.instances ?? []).filter((line) => line.app === name && isInScope({ ...scope.value, app: name }, line));
   return (
     <Loaded of={app} rows={8}>
       {(view) => {
@@ -39,13 +42,13 @@ export default function Application({ app: name }: { app: string }) {
             <TrafficCharts which={["requests", "latency"]} app={name} />
             <section aria-labelledby="services-title">
               <h2 id="services-title">Services</h2>
-              <Services app={name} services={view.services} own={own} />
+              <Services app={name} services={view.services.filter((service) => isInScope({ ...scope.value, app: name, host: undefined }, { service: service.name }))} own={own} />
             </section>
             <section aria-labelledby="containers-title">
               <h2 id="containers-title">Containers</h2>
               <Loaded of={instances}>
                 {() => own.length === 0
-                  ? <Empty command={`wharf ps ${shellWord(name)}`}>No host reports a container of {name}.</Empty>
+                  ? <Empty command={`wharf ps ${shellWord(name)}`}>No host reports a container of {scopeText({ ...scope.value, app: name })}.</Empty>
                   : <InstanceTable instances={own} />}
               </Loaded>
             </section>
@@ -53,23 +56,21 @@ export default function Application({ app: name }: { app: string }) {
               <h2 id="routes-title">Routes</h2>
               <Loaded of={routes}>
                 {(table) => {
-                  const ours = table.routes.filter((route) => route.app === name);
+                  const ours = table.routes.filter((route) => route.app === name && isInScope({ ...scope.value, app: name }, { service: route.service }));
                   return ours.length === 0
                     ? <Empty>No route leads here. Give a service <code>x-wharf.route</code> in compose.yaml and deploy again.</Empty>
                     : <RouteList routes={ours} />;
                 }}
               </Loaded>
             </section>
-            <div class="columns">
-              <section aria-labelledby="releases-title">
-                <h2 id="releases-title">Releases</h2>
-                <Loaded of={releases}>{(data) => <Releases app={name} serves={view.release} releases={data.releases} running={desired} />}</Loaded>
-              </section>
-              <section aria-labelledby="feed-title">
-                <h2 id="feed-title">Activity</h2>
-                <Feed records={events.value} app={name} limit={10} />
-              </section>
-            </div>
+            <section aria-labelledby="releases-title">
+              <h2 id="releases-title">Releases</h2>
+              <Loaded of={releases}>{(data) => <Releases app={name} serves={view.release} releases={data.releases} running={desired} />}</Loaded>
+            </section>
+            <section aria-labelledby="feed-title">
+              <h2 id="feed-title"><a href={href(`/activity?app=${encodeURIComponent(name)}`)}>Activity</a></h2>
+              <Feed records={events.value} scope={{ ...scope.value, app: name }} limit={10} />
+            </section>
           </article>
         );
       }}
@@ -96,7 +97,7 @@ function Services({ app, services, own }: { app: string; services: readonly Serv
           { name: "Actions", cell: (service) => <Scale app={app} service={service.name} replicas={service.replicas_desired} /> },
         ]}
       />
-      <p class="same"><span class="soft">The same as a command</span><Command line={`wharf ps ${shellWord(app)}`} /></p>
+      <Same command={`wharf ps ${shellWord(app)}`} request={{ method: "GET", path: `/apps/${encodeURIComponent(app)}` }} />
     </>
   );
 }
@@ -110,15 +111,23 @@ function Releases({ app, serves, releases, running }: { app: string; serves: num
       id={(row) => row.number}
       columns={[
         { name: "Release", isNumber: true, by: (row) => row.number, cell: (row) => row.number },
-        { name: "State", cell: (row) => (row.is_active ? <Status tone="ok" word="serves" /> : <Status tone="calm" word="kept" />) },
+        { name: "State", cell: (row) => (row.has_served === false ? <Status tone="calm" word="never served" /> : row.is_active ? <Status tone="ok" word="serves" /> : <Status tone="calm" word="kept" />) },
         { name: "Made", isNumber: true, by: (row) => row.created, cell: (row) => <Ago at={row.created} /> },
         { name: "By", by: (row) => row.author, cell: (row) => row.author },
         { name: "Message", cell: (row) => <span class="reason" title={row.message}>{row.message || "–"}</span> },
         { name: "Images", cell: (row) => <Images images={row.images} /> },
-        { name: "Actions", cell: (row) => (row.is_active ? null : <RollBack app={app} release={row.number} serves={serves} running={running} isShort />) },
+        { name: "Compare", cell: (row) => <Compare app={app} release={row.number} with={releases} serves={serves} /> },
+        { name: "Actions", cell: (row) => (row.is_active || row.has_served === false ? null : <RollBack app={app} release={row.number} serves={serves} running={running} isShort />) },
       ]}
     />
   );
+}
+
+/** The way to what differs: from the release that serves, or for that one from the one before it. */
+function Compare({ app, release, with: all, serves }: { app: string; release: number; with: readonly ReleaseView[]; serves: number | null }) {
+  const [from, to] = compared(release, all.map((one) => one.number), serves) ?? [];
+  if (from === undefined) return null;
+  return <a href={href(`/apps/${encodeURIComponent(app)}/diff/${from}/${to}`)} aria-label={`What differs between release ${from} and ${to}`}>{from} and {to}</a>;
 }
 
 /** Service and the start of the digest; the whole reference on hover. */

@@ -5,7 +5,8 @@ import { Empty, Loaded } from "../components/notice";
 import { Table } from "../components/table";
 import { Ago } from "../components/time";
 import { duration } from "../format";
-import { now, scope } from "../live/store";
+import { scope } from "../live/scope";
+import { now } from "../live/store";
 import { useApi } from "../live/use-api";
 import { href } from "../router";
 import { what } from "../words/events";
@@ -22,7 +23,7 @@ export default function Deploys() {
       <h1>Deploys</h1>
       <Loaded of={deploys} rows={8}>
         {(data) => {
-          const shown = data.deploys.filter((deploy) => scope.value === undefined || deploy.app === scope.value);
+          const shown = data.deploys.filter((deploy) => scope.value.app === undefined || deploy.app === scope.value.app);
           if (shown.length === 0) return <Empty command="wharf deploy DIR">Nothing has been deployed yet. DIR has the compose.yaml.</Empty>;
           return (
             <Table

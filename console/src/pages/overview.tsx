@@ -7,10 +7,12 @@ import { Empty, Failure, Loaded } from "../components/notice";
 import { Icon } from "../components/icon";
 import { TrafficCharts } from "../components/traffic-charts";
 import { count } from "../format";
-import { events, history, historyVersion, isTrafficLive, now, scope } from "../live/store";
+import { scope } from "../live/scope";
+import { events, history, historyVersion, isTrafficLive, now } from "../live/store";
 import { type Resource, useApi } from "../live/use-api";
 import { href } from "../router";
 import { problems } from "../words/problems";
+import { isInScope } from "../words/scope";
 
 export default function Overview() {
   const apps = useApi<{ apps: AppView[] }>("/apps");
@@ -21,7 +23,7 @@ export default function Overview() {
     <>
       <h1 class="visually-hidden">Overview</h1>
       <Wrong hosts={hosts} instances={instances} deploys={deploys} />
-      <TrafficCharts which={["requests", "latency"]} app={scope.value} />
+      <TrafficCharts which={["requests", "latency"]} app={scope.value.app} />
       {isTrafficLive.value ? null : <p class="soft" role="status">Waiting for the balancer's figures.</p>}
       <div class="columns">
         <div class="stacked">
@@ -34,13 +36,13 @@ export default function Overview() {
             <Loaded of={hosts}>
               {(data) => data.hosts.length === 0
                 ? <Empty command="wharf host token">No host has joined yet.</Empty>
-                : <HostTable hosts={data.hosts} isShort />}
+                : <HostTable hosts={data.hosts.filter((host) => isInScope(scope.value, { host: host.name }))} isShort />}
             </Loaded>
           </section>
         </div>
         <section aria-labelledby="feed-title">
-          <h2 id="feed-title">Activity</h2>
-          <Feed records={events.value} app={scope.value} limit={14} />
+          <h2 id="feed-title"><a href={href("/activity")}>Activity</a></h2>
+          <Feed records={events.value} scope={scope.value} limit={14} />
         </section>
       </div>
     </>

@@ -6,27 +6,29 @@ import { Status } from "../components/icon";
 import { Table } from "../components/table";
 import { TrafficCharts } from "../components/traffic-charts";
 import { bytes, duration, percent, rate } from "../format";
-import { balancers, scope } from "../live/store";
+import { scope } from "../live/scope";
+import { balancers } from "../live/store";
 import { useApi } from "../live/use-api";
 import { href } from "../router";
+import { isInScope } from "../words/scope";
 
 export default function Traffic() {
   // Requests in flight change all the time: asked again each second.
   const routes = useApi<RouteTable>("/routes", 1_000);
-  const app = scope.value;
+  const { app } = scope.value;
   return (
     <>
       <h1>Traffic</h1>
       <TrafficCharts which={["requests", "errors", "median", "latency"]} app={app} />
       <section aria-labelledby="releases-title">
         <h2 id="releases-title">Releases</h2>
-        <Releases app={app} />
+        <Releases />
       </section>
       <section aria-labelledby="routes-title">
         <h2 id="routes-title">Routes</h2>
         <Loaded of={routes}>
           {(table) => {
-            const shown = table.routes.filter((route) => app === undefined || route.app === app);
+            const shown = table.routes.filter((route) => isInScope(scope.value, { app: route.app, service: route.service }));
             return shown.length === 0
               ? <Empty command="wharf deploy DIR">No route. A service with <code>x-wharf.route</code> in its compose.yaml gets one, and so does <code>balancer.routes</code> in wharf.yaml.</Empty>
               : <RouteList routes={shown} />;
@@ -37,9 +39,9 @@ export default function Traffic() {
   );
 }
 
-function Releases({ app }: { app: string | undefined }) {
+function Releases() {
   const rows = balancers.value.flatMap((balancer) => balancer.traffic
-    .filter((traffic) => app === undefined || traffic.app === app)
+    .filter((traffic) => isInScope(scope.value, { app: traffic.app, service: traffic.service }))
     .map((traffic) => ({ ...traffic, balancer: balancer.name })));
   if (rows.length === 0) return <Empty command="curl -i http://127.0.0.1:8080/">No balancer has reported a request yet.</Empty>;
   return (

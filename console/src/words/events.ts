@@ -1,6 +1,7 @@
 // Events in words, with the mark that stands for them on a time axis. Pure.
 import type { Event, EventRecord } from "../api/types";
 import { duration } from "../format";
+import type { Scope } from "./scope";
 
 export type Tone = "ok" | "warn" | "bad" | "info" | "calm";
 
@@ -15,7 +16,7 @@ export interface Told {
 }
 
 const deployPath = (id: number): string => `/deploys/${id}`;
-const hostPath = (name: string): string => `/hosts?host=${encodeURIComponent(name)}`;
+const hostPath = (name: string): string => `/hosts/${encodeURIComponent(name)}`;
 
 export function tell(event: Event): Told {
   const told = (tone: Tone, text: string, rest: Partial<Told> = {}): Told => ({
@@ -115,10 +116,26 @@ export function tellAll(records: readonly EventRecord[]): { record: EventRecord;
   });
 }
 
-/** Whether an event concerns an application: what happens to hosts concerns all. Instances are named after theirs. */
-export function concerns(event: Event, told: Told, app: string | undefined): boolean {
+/** The host that an event names. */
+export const hostOf = (event: Event): string | undefined => ("host" in event ? event.host : undefined);
+
+/** Who did it; what happens by itself was done by nobody. */
+export function whoOf(event: Event): string | undefined {
+  if ("by" in event) return event.by;
+  if ("who" in event) return event.who;
+  return "author" in event ? event.author : undefined;
+}
+
+/** Whether an event concerns what the page is limited to: what happens to hosts concerns every application on them, and what is
+ *  about no host concerns all hosts. Instances are named after application and service: `shop-web-r2-1`. */
+export function concerns(event: Event, told: Told, scope: Scope): boolean {
+  const { app, service, host } = scope;
+  const of = hostOf(event);
+  if (host !== undefined && of !== undefined && of !== host) return false;
+  // Log-ins and tokens concern no application and no host.
+  if ((app !== undefined || host !== undefined) && /^(logged_in|token_)/.test(event.kind)) return false;
   if (app === undefined) return true;
-  if (event.kind === "instance_changed") return event.instance.startsWith(`${app}-`);
+  if (event.kind === "instance_changed") return event.instance.startsWith(service === undefined ? `${app}-` : `${app}-${service}-r`);
   return told.app === null || told.app === app;
 }
 
@@ -142,11 +159,11 @@ export interface Mark {
   href: string | null;
 }
 
-/** The marks of `[from, to]` (Unix milliseconds), for one application or all. */
-export function marks(records: readonly EventRecord[], from: number, to: number, app?: string): Mark[] {
+/** The marks of `[from, to]` (Unix milliseconds) in a scope. */
+export function marks(records: readonly EventRecord[], from: number, to: number, scope: Scope): Mark[] {
   const found: Mark[] = [];
   for (const { record: { id, at, event }, told } of tellAll(records)) {
-    if (at < from || at > to || !told.isChange || !concerns(event, told, app)) continue;
+    if (at < from || at > to || !told.isChange || !concerns(event, told, scope)) continue;
     found.push({ id, at, tone: told.tone, text: told.text, href: told.href });
   }
   return found;

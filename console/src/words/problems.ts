@@ -1,6 +1,6 @@
 // What is wrong now, in words. Pure: from what the server says to a list, worst first.
 import type { DeployView, EventRecord, HostView, InstanceLine } from "../api/types";
-import { count, percent, relative } from "../format";
+import { bytes, count, percent, relative } from "../format";
 import { type History, recent } from "../live/history";
 import type { Tone } from "./events";
 
@@ -23,6 +23,8 @@ export interface Facts {
 
 /** More than this share of failed requests over ten seconds is worth a line. */
 const ERROR_SHARE_MAX = 0.01;
+/** Less free than this share of the Engine's disk is worth a line. */
+const DISK_FREE_SHARE_MIN = 0.05;
 /** A warning is told for so long; it does not say when it is over. */
 const WARNING_MINUTES = 5;
 
@@ -34,13 +36,18 @@ export function problems(facts: Facts): Problem[] {
 
 function hostProblems({ hosts, now }: Facts): Problem[] {
   return hosts.flatMap((host): Problem[] => {
-    const href = `/hosts?host=${encodeURIComponent(host.name)}`;
+    const href = `/hosts/${encodeURIComponent(host.name)}`;
     if (host.liveness === "lost") {
       const runs = host.instances_desired > 0 ? `, ${count(host.instances_desired, "instance")} should run there` : "";
       return [{ tone: "bad", text: `Host ${host.name} is lost`, detail: `last seen ${relative(host.last_seen, now)}${runs}`, href }];
     }
     if (host.liveness === "never") {
       return [{ tone: "warn", text: `Host ${host.name} has joined but never connected`, detail: "is `wharf agent` running there?", href }];
+    }
+    if (host.problem) return [{ tone: "bad", text: `Host ${host.name} has a problem`, detail: host.problem, href }];
+    const disk = host.resources;
+    if (disk?.disk_bytes && disk.disk_free_bytes !== null && disk.disk_free_bytes < disk.disk_bytes * DISK_FREE_SHARE_MIN) {
+      return [{ tone: "warn", text: `The disk of host ${host.name} is nearly full`, detail: `${bytes(disk.disk_free_bytes)} free of ${bytes(disk.disk_bytes)}`, href }];
     }
     if (host.draining) {
       const left = host.instances_desired > 0 ? `${count(host.instances_desired, "instance")} still there` : "empty";
