@@ -5,6 +5,7 @@
 //! repetition and their median is shown. The release binary `target/release/wharf` must be built.
 
 mod balancer;
+mod deploy;
 mod lab;
 mod process;
 mod registry;
@@ -18,6 +19,8 @@ use clap::ValueEnum;
 pub(crate) enum Topic {
     /// CPU per balanced request against nginx.
     Balancer,
+    /// CPU of keeping 100 containers as they are against Ansible; time until a stopped one runs again.
+    Deploy,
     /// Time and memory of throw-away hosts; there is no peer.
     Lab,
     /// CPU per GiB pushed and pulled against docker-registry.
@@ -32,6 +35,7 @@ pub(crate) fn run(topic: Topic, repetitions: u32) -> anyhow::Result<()> {
     anyhow::ensure!(wharf.exists(), "{} is missing; run: cargo build --release -p wharf", wharf.display());
     let result = match topic {
         Topic::Balancer => balancer::compare(&wharf, repetitions)?,
+        Topic::Deploy => deploy::compare(&wharf, repetitions)?,
         Topic::Lab => lab::measure(&wharf, repetitions)?,
         Topic::Registry => registry::compare(&wharf, repetitions)?,
     };

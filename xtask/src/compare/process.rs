@@ -76,6 +76,13 @@ pub(super) fn wait_for(address: SocketAddr) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Ports of loopback that nobody listens on now.
+pub(super) fn free_ports(count: usize) -> anyhow::Result<Vec<u16>> {
+    let bound: Vec<std::net::TcpListener> =
+        (0..count).map(|_| std::net::TcpListener::bind(("127.0.0.1", 0))).collect::<Result<_, _>>()?;
+    bound.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
+}
+
 /// Runs a command to its end and returns its standard output.
 pub(super) fn run(program: &str, arguments: &[&str]) -> anyhow::Result<String> {
     let output =

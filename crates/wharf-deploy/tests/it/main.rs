@@ -8,6 +8,7 @@
 mod crash;
 mod failures;
 mod http;
+mod saved;
 mod server;
 mod story;
 mod world;
