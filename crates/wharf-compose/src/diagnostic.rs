@@ -161,6 +161,8 @@ impl Problem {
 #[derive(Default)]
 pub(crate) struct Sink {
     files: Vec<String>,
+    /// Directory of each file, relative to the project's; empty is that itself.
+    bases: Vec<String>,
     errors: Findings,
     warnings: Findings,
 }
@@ -200,8 +202,22 @@ impl Findings {
 impl Sink {
     /// Registers a file and returns the number that places in it carry.
     pub(crate) fn add_file(&mut self, name: &str) -> u32 {
+        self.add_file_in(name, "")
+    }
+
+    /// The same for a file whose paths are relative to `base`, itself absolute or relative to the project's directory.
+    pub(crate) fn add_file_in(&mut self, name: &str, base: &str) -> u32 {
         self.files.push(name.to_owned());
+        self.bases.push(base.to_owned());
         (self.files.len() - 1) as u32
+    }
+
+    /// What relative paths at `place` are relative to; `.` is the project's directory.
+    pub(crate) fn base(&self, place: Place) -> &str {
+        match self.bases.get(place.source as usize).map(String::as_str) {
+            None | Some("") => ".",
+            Some(base) => base,
+        }
     }
 
     pub(crate) fn error(&mut self, place: Place, problem: Problem) {

@@ -10,6 +10,19 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+mod build;
+mod container;
+mod mount;
+mod network;
+
+pub use build::Build;
+pub use container::{
+    BlkioConfig, Device, DeviceRequest, ExtraHost, FileMount, Logging, Namespace, NetworkMode, PullPolicy,
+    Ulimit,
+};
+pub use mount::{FileSource, Mount, MountKind, MountOptions, Propagation, Selinux, Volume};
+pub use network::{Ipam, IpamPool, Network, ServiceNetwork};
+
 /// One application: the resolved and merged content of its Compose files.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,6 +37,12 @@ pub struct Project {
     /// Named volumes by their key.
     #[serde(default)]
     pub volumes: BTreeMap<String, Volume>,
+    /// Secrets by their key.
+    #[serde(default)]
+    pub secrets: BTreeMap<String, FileSource>,
+    /// Configs by their key.
+    #[serde(default)]
+    pub configs: BTreeMap<String, FileSource>,
 }
 
 /// One service of an application (compose-spec `05-services.md`).
@@ -73,6 +92,98 @@ pub struct Service {
     pub hostname: Option<String>,
     /// `init`.
     pub init: Option<bool>,
+    /// `blkio_config`.
+    pub blkio_config: BlkioConfig,
+    /// `cap_add`, such as `SYS_TIME`, as written.
+    pub cap_add: Vec<String>,
+    /// `cap_drop`.
+    pub cap_drop: Vec<String>,
+    /// `cgroup`: host or private.
+    pub cgroup: Option<Namespace>,
+    /// `cgroup_parent`.
+    pub cgroup_parent: Option<String>,
+    /// `configs`.
+    pub configs: Vec<FileMount>,
+    /// `cpu_period` in microseconds.
+    pub cpu_period: Option<i64>,
+    /// `cpu_quota` in microseconds.
+    pub cpu_quota: Option<i64>,
+    /// `cpu_rt_period` in microseconds.
+    pub cpu_rt_period: Option<i64>,
+    /// `cpu_rt_runtime` in microseconds.
+    pub cpu_rt_runtime: Option<i64>,
+    /// `cpu_shares`: weight among containers, 1024 is usual.
+    pub cpu_shares: Option<i64>,
+    /// `cpuset`: `0-3` or `0,1`.
+    pub cpuset: Option<String>,
+    /// `device_cgroup_rules`, such as `c 1:3 mr`.
+    pub device_cgroup_rules: Vec<String>,
+    /// `gpus` and `deploy.resources.reservations.devices`.
+    pub device_requests: Vec<DeviceRequest>,
+    /// `devices`.
+    pub devices: Vec<Device>,
+    /// `dns`: addresses of servers.
+    pub dns: Vec<String>,
+    /// `dns_opt`: options of resolv.conf.
+    pub dns_opt: Vec<String>,
+    /// `dns_search`: domains.
+    pub dns_search: Vec<String>,
+    /// `domainname`.
+    pub domainname: Option<String>,
+    /// `extra_hosts`.
+    pub extra_hosts: Vec<ExtraHost>,
+    /// `group_add`: names or numbers.
+    pub group_add: Vec<String>,
+    /// `ipc`.
+    pub ipc: Option<Namespace>,
+    /// `logging`.
+    pub logging: Option<Logging>,
+    /// `mac_address`.
+    pub mac_address: Option<String>,
+    /// `mem_swappiness`, 0 to 100.
+    pub mem_swappiness: Option<i64>,
+    /// `memswap_limit`: memory and swap together in bytes; -1 is no limit.
+    pub memswap_limit_bytes: Option<i64>,
+    /// `network_mode`; with it `networks` is empty.
+    pub network_mode: Option<NetworkMode>,
+    /// `oom_kill_disable`.
+    pub oom_kill_disable: bool,
+    /// `oom_score_adj`, -1000 to 1000.
+    pub oom_score_adj: Option<i64>,
+    /// `pid`: host, service or container.
+    pub pid: Option<Namespace>,
+    /// `platform`: `os[/arch[/variant]]`.
+    pub platform: Option<String>,
+    /// `privileged`.
+    pub privileged: bool,
+    /// `pull_policy`.
+    pub pull_policy: Option<PullPolicy>,
+    /// `read_only`: the root file system.
+    pub read_only: bool,
+    /// `runtime`, such as `runsc`.
+    pub runtime: Option<String>,
+    /// `secrets`.
+    pub secrets: Vec<FileMount>,
+    /// `security_opt`, as written.
+    pub security_opt: Vec<String>,
+    /// `shm_size` in bytes.
+    pub shm_size_bytes: Option<u64>,
+    /// `stdin_open`.
+    pub stdin_open: bool,
+    /// `storage_opt`.
+    pub storage_opt: BTreeMap<String, String>,
+    /// `sysctls`.
+    pub sysctls: BTreeMap<String, String>,
+    /// `tmpfs`: options of mount(8) by path in the container, perhaps empty.
+    pub tmpfs: BTreeMap<String, String>,
+    /// `tty`.
+    pub tty: bool,
+    /// `ulimits` by name.
+    pub ulimits: BTreeMap<String, Ulimit>,
+    /// `userns_mode`: host.
+    pub userns_mode: Option<Namespace>,
+    /// `uts`: host.
+    pub uts: Option<Namespace>,
     /// `x-wharf`.
     pub x_wharf: XWharf,
 }
@@ -80,7 +191,7 @@ pub struct Service {
 impl Service {
     /// Why two releases of this service can't run side by side on one host, or `None` if they can.
     ///
-    /// A fixed container name, a fixed host port, or a mount that is written: such a service is stopped, then
+    /// A fixed container name, host port or address, the host's network, or a mount that is written: such a service is stopped, then
     /// started (design section 8). The text completes "…, but ".
     pub fn runs_once_because(&self) -> Option<&'static str> {
         let writes = |mount: &Mount| mount.source.is_some() && !mount.read_only;
@@ -90,26 +201,16 @@ impl Service {
             Some("it publishes a fixed host port")
         } else if self.volumes.iter().any(writes) {
             Some("it writes to a volume")
+        } else if self.networks.values().any(|network| network.has_fixed_address())
+            || self.mac_address.is_some()
+        {
+            Some("it has a fixed address")
+        } else if matches!(self.network_mode, Some(NetworkMode::Host)) {
+            Some("it uses the host's network")
         } else {
             None
         }
     }
-}
-
-/// `build` (compose-spec `build.md`).
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Build {
-    /// Context directory, absolute or relative to the project directory, as resolved by the loader.
-    pub context: String,
-    /// Dockerfile, relative to the context; `None` is `Dockerfile`.
-    pub dockerfile: Option<String>,
-    /// Build arguments.
-    pub args: BTreeMap<String, String>,
-    /// Stage to build.
-    pub target: Option<String>,
-    /// Labels for the image.
-    pub labels: BTreeMap<String, String>,
 }
 
 /// One published port after expanding ranges.
@@ -147,73 +248,6 @@ pub enum Protocol {
     Udp,
 }
 
-/// One entry of `volumes`, long or short form.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Mount {
-    /// What is mounted.
-    pub kind: MountKind,
-    /// Volume key or host path (absolute, or relative to the project directory); `None` is an anonymous volume
-    /// or a tmpfs.
-    pub source: Option<String>,
-    /// Path in the container.
-    pub target: String,
-    /// `ro`.
-    pub read_only: bool,
-}
-
-/// Kinds of mounts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum MountKind {
-    /// Named or anonymous volume.
-    Volume,
-    /// Host path.
-    Bind,
-    /// Memory.
-    Tmpfs,
-}
-
-/// How a service takes part in a network.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ServiceNetwork {
-    /// Further names by which others find the service there.
-    pub aliases: Vec<String>,
-}
-
-/// Top-level `networks` entry.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Network {
-    /// Exists already and is not ours.
-    pub external: bool,
-    /// Real name instead of `<project>_<key>`.
-    pub name: Option<String>,
-    /// `driver`; `None` is the Engine's default, `bridge`.
-    pub driver: Option<String>,
-    /// `internal`: no way out.
-    pub internal: bool,
-    /// Labels.
-    pub labels: BTreeMap<String, String>,
-}
-
-/// Top-level `volumes` entry.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Volume {
-    /// Exists already and is not ours.
-    pub external: bool,
-    /// Real name instead of `<project>_<key>`.
-    pub name: Option<String>,
-    /// `driver`.
-    pub driver: Option<String>,
-    /// `driver_opts`.
-    pub driver_opts: BTreeMap<String, String>,
-    /// Labels.
-    pub labels: BTreeMap<String, String>,
-}
-
 /// `healthcheck`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -231,6 +265,9 @@ pub struct Healthcheck {
     /// Time after the start in which failures don't count.
     #[serde(with = "optional_duration")]
     pub start_period: Option<Duration>,
+    /// Time between checks in the start period (Engine 25, API 1.44).
+    #[serde(with = "optional_duration")]
+    pub start_interval: Option<Duration>,
     /// `disable: true`.
     pub disable: bool,
 }

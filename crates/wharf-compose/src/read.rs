@@ -5,20 +5,28 @@
 
 mod build;
 mod check;
+mod container;
 mod context;
 mod depends_on;
 mod deploy;
 mod environment;
+mod files;
 mod healthcheck;
+mod hosts;
+mod links;
 mod mount;
 mod network;
 mod pairs;
 mod path;
 mod port;
+mod resources;
 mod scalar;
 mod service;
+mod ulimits;
 mod volume;
 mod x_wharf;
+
+use std::collections::BTreeMap;
 
 use crate::diagnostic::{Problem, Sink};
 use crate::interpolate::Lookup;
@@ -39,13 +47,15 @@ pub(crate) fn project(
 ) -> Option<Project> {
     let mut cx = Context::new(tree, environment, reader, sink);
     let mut project = Project { name: project_name, ..Project::default() };
+    let mut links = BTreeMap::new();
     for field in cx.fields(tree, &keys::TOP, "the file") {
         match field.key.as_str() {
             "services" => {
                 for entry in cx.entries(&field.value, "`services`") {
                     cx.take(entry.key_place, "`services`", name::check_key("service", &entry.key));
-                    if let Some(service) = service::read(&mut cx, entry) {
+                    if let Some((service, of_service)) = service::read(&mut cx, entry) {
                         project.services.insert(entry.key.clone(), service);
+                        links.insert(entry.key.clone(), of_service);
                     }
                 }
             }
@@ -61,6 +71,20 @@ pub(crate) fn project(
                     project.volumes.insert(entry.key.clone(), volume::read(&mut cx, entry));
                 }
             }
+            "secrets" => {
+                for entry in cx.entries(&field.value, "`secrets`") {
+                    cx.take(entry.key_place, "`secrets`", name::check_key("secret", &entry.key));
+                    let secret = files::read(&mut cx, entry, files::Sort::Secret);
+                    project.secrets.insert(entry.key.clone(), secret);
+                }
+            }
+            "configs" => {
+                for entry in cx.entries(&field.value, "`configs`") {
+                    cx.take(entry.key_place, "`configs`", name::check_key("config", &entry.key));
+                    let config = files::read(&mut cx, entry, files::Sort::Config);
+                    project.configs.insert(entry.key.clone(), config);
+                }
+            }
             // `name` was read before interpolation (load.rs); here only its type is left to check.
             _ => {
                 cx.string(&field.value, "`name`");
@@ -70,6 +94,7 @@ pub(crate) fn project(
     if tree.as_mapping().is_some_and(|mapping| mapping.get("services").is_none_or(Node::is_null)) {
         cx.error(tree.place, Problem::value("no `services`").hint("describe at least one service"));
     }
+    links::apply(&mut cx, &mut project, links);
     check::project(&mut cx, tree, &mut project);
     (!cx.sink.has_errors()).then_some(project)
 }

@@ -38,13 +38,11 @@ const fn complete(supported: &'static [&'static str]) -> Keys {
 
 /// The file.
 pub(crate) const TOP: Keys = Keys {
-    supported: &["name", "services", "networks", "volumes"],
+    supported: &["name", "services", "networks", "volumes", "configs", "secrets"],
     no_effect: &[("version", "Compose ignores it since 2020, remove it")],
     unsupported: &[
-        ("configs", "bind-mount the file read-only, or build it into the image"),
         ("include", "give the files one after another instead"),
-        ("models", ""),
-        ("secrets", "pass values in `environment`, with `${NAME:?}` from the environment of the deploy"),
+        ("models", "run the model as a service"),
     ],
     closed: false,
 };
@@ -52,130 +50,149 @@ pub(crate) const TOP: Keys = Keys {
 /// `services.*`
 pub(crate) const SERVICE: Keys = Keys {
     supported: &[
+        "blkio_config",
         "build",
+        "cap_add",
+        "cap_drop",
+        "cgroup",
+        "cgroup_parent",
         "command",
+        "configs",
         "container_name",
+        "cpu_period",
+        "cpu_quota",
+        "cpu_rt_period",
+        "cpu_rt_runtime",
+        "cpu_shares",
+        "cpus",
+        "cpuset",
         "depends_on",
         "deploy",
+        "device_cgroup_rules",
+        "devices",
+        "dns",
+        "dns_opt",
+        "dns_search",
+        "domainname",
         "entrypoint",
         "env_file",
         "environment",
         "expose",
+        "extra_hosts",
+        "gpus",
+        "group_add",
         "healthcheck",
         "hostname",
         "image",
         "init",
+        "ipc",
+        "label_file",
         "labels",
+        "links",
+        "logging",
+        "mac_address",
+        "mem_limit",
+        "mem_reservation",
+        "mem_swappiness",
+        "memswap_limit",
+        "network_mode",
         "networks",
+        "oom_kill_disable",
+        "oom_score_adj",
+        "pid",
+        "pids_limit",
+        "platform",
         "ports",
+        "privileged",
+        "pull_policy",
+        "read_only",
         "restart",
+        "runtime",
+        "scale",
+        "secrets",
+        "security_opt",
+        "shm_size",
+        "stdin_open",
         "stop_grace_period",
         "stop_signal",
+        "storage_opt",
+        "sysctls",
+        "tmpfs",
+        "tty",
+        "ulimits",
         "user",
+        "userns_mode",
+        "uts",
         "volumes",
+        "volumes_from",
         "working_dir",
         "x-wharf",
     ],
-    no_effect: NONE,
+    no_effect: &[
+        ("attach", "it concerns only what `docker compose up` prints"),
+        ("develop", "it is for `docker compose watch`"),
+    ],
     unsupported: &[
-        ("annotations", ""),
-        ("attach", ""),
-        ("blkio_config", ""),
-        ("cap_add", ""),
-        ("cap_drop", ""),
-        ("cgroup", ""),
-        ("cgroup_parent", ""),
-        ("configs", "bind-mount the file read-only, or build it into the image"),
-        ("cpu_count", ""),
-        ("cpu_percent", ""),
-        ("cpu_period", "use `deploy.resources.limits.cpus`"),
-        ("cpu_quota", "use `deploy.resources.limits.cpus`"),
-        ("cpu_rt_period", ""),
-        ("cpu_rt_runtime", ""),
-        ("cpu_shares", ""),
-        ("cpus", "use `deploy.resources.limits.cpus`"),
-        ("cpuset", ""),
-        ("credential_spec", ""),
-        ("develop", "keep it in a compose.override.yaml that is not deployed"),
-        ("device_cgroup_rules", ""),
-        ("devices", ""),
-        ("dns", ""),
-        ("dns_opt", ""),
-        ("dns_search", ""),
-        ("domainname", ""),
+        ("annotations", "they need Docker Engine 24; use `labels`"),
+        ("cpu_count", "it is for Windows; use `cpus`"),
+        ("cpu_percent", "it is for Windows; use `cpus`"),
+        ("credential_spec", "it is for Windows; remove it"),
         ("extends", "use a YAML anchor and `<<`"),
         ("external_links", "put both on a network that is `external`"),
-        ("extra_hosts", ""),
-        ("gpus", ""),
-        ("group_add", ""),
-        ("ipc", ""),
-        ("isolation", ""),
-        ("label_file", "use `labels`"),
-        ("links", "services on one network reach each other by name; use `depends_on` for the order"),
-        ("logging", ""),
-        ("mac_address", ""),
-        ("mem_limit", "use `deploy.resources.limits.memory`"),
-        ("mem_reservation", "use `deploy.resources.reservations.memory`"),
-        ("mem_swappiness", ""),
-        ("memswap_limit", ""),
-        ("models", ""),
-        ("network_mode", ""),
-        ("oom_kill_disable", ""),
-        ("oom_score_adj", ""),
-        ("pid", ""),
-        ("pids_limit", "use `deploy.resources.limits.pids`"),
-        ("platform", ""),
-        ("post_start", ""),
-        ("pre_stop", ""),
-        ("privileged", ""),
+        ("isolation", "it is for Windows; remove it"),
+        ("models", "run the model as a service and name it in `environment`"),
+        (
+            "post_start",
+            "do it in the image's entrypoint, or in a service that others wait for with `depends_on`",
+        ),
+        ("pre_stop", "let the application do it on its stop signal (`stop_signal`, `stop_grace_period`)"),
         ("profiles", "put the service in a file of its own and give that file when it is wanted"),
-        ("provider", ""),
-        ("pull_policy", "images are deployed by digest, so nothing changes until the next deploy; remove it"),
-        ("pull_refresh_after", ""),
-        ("read_only", ""),
-        ("runtime", ""),
-        ("scale", "use `deploy.replicas`"),
-        ("secrets", "pass values in `environment`, with `${NAME:?}` from the environment of the deploy"),
-        ("security_opt", ""),
-        ("shm_size", ""),
-        ("stdin_open", ""),
-        ("storage_opt", ""),
-        ("sysctls", ""),
-        ("tmpfs", "use a long entry of `volumes` with `type: tmpfs`"),
-        ("tty", ""),
-        ("ulimits", ""),
-        ("use_api_socket", ""),
-        ("userns_mode", ""),
-        ("uts", ""),
-        ("volumes_from", "name the volume in both services"),
+        (
+            "provider",
+            "it is a plug-in of the docker command; make the resource yourself, or run it as a service",
+        ),
+        ("pull_refresh_after", "each deploy pulls tags again; remove it"),
+        ("use_api_socket", "mount `/var/run/docker.sock` if the service is to control Docker"),
     ],
     closed: false,
 };
 
 /// `services.*.build`
 pub(crate) const BUILD: Keys = Keys {
-    supported: &["args", "context", "dockerfile", "labels", "target"],
+    supported: &[
+        "args",
+        "cache_from",
+        "context",
+        "dockerfile",
+        "dockerfile_inline",
+        "extra_hosts",
+        "labels",
+        "network",
+        "no_cache",
+        "platforms",
+        "pull",
+        "shm_size",
+        "tags",
+        "target",
+        "ulimits",
+    ],
     no_effect: NONE,
     unsupported: &[
-        ("additional_contexts", ""),
-        ("cache_from", "the Engine that builds keeps its cache; remove it"),
+        (
+            "additional_contexts",
+            "use a stage of the Dockerfile (`COPY --from`), or one context that holds both",
+        ),
         ("cache_to", "the Engine that builds keeps its cache; remove it"),
-        ("dockerfile_inline", "write it to a file"),
-        ("entitlements", ""),
-        ("extra_hosts", ""),
-        ("isolation", ""),
-        ("network", ""),
-        ("no_cache", ""),
-        ("platforms", ""),
-        ("privileged", ""),
-        ("provenance", ""),
-        ("pull", ""),
-        ("sbom", ""),
-        ("secrets", ""),
-        ("shm_size", ""),
-        ("ssh", ""),
-        ("tags", ""),
-        ("ulimits", ""),
+        ("entitlements", "builds run without privileges; do it when the container starts"),
+        ("isolation", "it is for Windows; remove it"),
+        ("privileged", "builds run without privileges; do it when the container starts"),
+        ("provenance", "remove it"),
+        ("sbom", "remove it"),
+        (
+            "secrets",
+            "builds take no secrets; pass what may be public in `args`, or build elsewhere and name the image",
+        ),
+        ("ssh", "builds take no SSH agent; put the sources in the context"),
     ],
     closed: false,
 };
@@ -187,7 +204,7 @@ pub(crate) const ENV_FILE: Keys = complete(&["format", "path", "required"]);
 pub(crate) const DEPENDENCY: Keys = Keys {
     supported: &["condition", "required"],
     no_effect: NONE,
-    unsupported: &[("restart", "")],
+    unsupported: &[("restart", "a service is replaced when something about it changes; remove it")],
     closed: false,
 };
 
@@ -201,59 +218,131 @@ pub(crate) const PORT: Keys = Keys {
 
 /// `services.*.volumes[]`
 pub(crate) const MOUNT: Keys = Keys {
-    supported: &["bind", "read_only", "source", "target", "type"],
+    supported: &["bind", "read_only", "source", "target", "tmpfs", "type", "volume"],
     no_effect: &[("consistency", "it is for Docker Desktop")],
-    unsupported: &[("image", ""), ("tmpfs", ""), ("volume", "")],
+    unsupported: &[("image", "copy the files in the Dockerfile (`COPY --from`)")],
     closed: false,
 };
 
 /// `services.*.volumes[].bind`
 pub(crate) const MOUNT_BIND: Keys = Keys {
-    supported: &["create_host_path"],
+    supported: &["create_host_path", "propagation", "selinux"],
     no_effect: NONE,
-    unsupported: &[("propagation", ""), ("recursive", ""), ("selinux", "")],
+    unsupported: &[("recursive", "it needs Docker Engine 25; mount what is needed in entries of its own")],
     closed: false,
 };
 
-/// `services.*.networks.*`
-pub(crate) const SERVICE_NETWORK: Keys = Keys {
-    supported: &["aliases"],
+/// `services.*.volumes[].volume`
+pub(crate) const MOUNT_VOLUME: Keys = Keys {
+    supported: &["nocopy"],
     no_effect: NONE,
     unsupported: &[
-        ("driver_opts", ""),
-        ("gw_priority", ""),
-        ("interface_name", ""),
-        ("ipv4_address", "use the service's name or `aliases`"),
-        ("ipv6_address", "use the service's name or `aliases`"),
-        ("link_local_ips", ""),
-        ("mac_address", ""),
-        ("priority", ""),
+        ("labels", "put them under the top-level `volumes`"),
+        ("subpath", "it needs Docker Engine 26; use a volume of its own for the part"),
+    ],
+    closed: false,
+};
+
+/// `services.*.volumes[].tmpfs`
+pub(crate) const MOUNT_TMPFS: Keys = complete(&["mode", "size"]);
+
+/// `services.*.networks.*`
+pub(crate) const SERVICE_NETWORK: Keys = Keys {
+    supported: &[
+        "aliases",
+        "driver_opts",
+        "ipv4_address",
+        "ipv6_address",
+        "link_local_ips",
+        "mac_address",
+        "priority",
+    ],
+    no_effect: NONE,
+    unsupported: &[
+        ("gw_priority", "it needs Docker Engine 28; use `priority` where the order is enough"),
+        ("interface_name", "it needs Docker Engine 28; remove it"),
     ],
     closed: false,
 };
 
 /// `services.*.healthcheck`
-pub(crate) const HEALTHCHECK: Keys = Keys {
-    supported: &["disable", "interval", "retries", "start_period", "test", "timeout"],
-    no_effect: NONE,
-    unsupported: &[("start_interval", "it needs Docker Engine 25")],
-    closed: false,
-};
+pub(crate) const HEALTHCHECK: Keys =
+    complete(&["disable", "interval", "retries", "start_interval", "start_period", "test", "timeout"]);
+
+/// `services.*.blkio_config`
+pub(crate) const BLKIO: Keys = complete(&[
+    "device_read_bps",
+    "device_read_iops",
+    "device_write_bps",
+    "device_write_iops",
+    "weight",
+    "weight_device",
+]);
+
+/// `services.*.blkio_config.device_*[]`
+pub(crate) const BLKIO_RATE: Keys = complete(&["path", "rate"]);
+
+/// `services.*.blkio_config.weight_device[]`
+pub(crate) const BLKIO_WEIGHT: Keys = complete(&["path", "weight"]);
+
+/// `services.*.devices[]`
+pub(crate) const DEVICE: Keys = complete(&["permissions", "source", "target"]);
+
+/// `services.*.gpus[]` and `services.*.deploy.resources.reservations.devices[]`
+pub(crate) const DEVICE_REQUEST: Keys =
+    complete(&["capabilities", "count", "device_ids", "driver", "options"]);
+
+/// `services.*.logging`
+pub(crate) const LOGGING: Keys = complete(&["driver", "options"]);
+
+/// `services.*.secrets[]` and `services.*.configs[]`
+pub(crate) const FILE_MOUNT: Keys = complete(&["gid", "mode", "source", "target", "uid"]);
+
+/// `services.*.ulimits.*`
+pub(crate) const ULIMIT: Keys = complete(&["hard", "soft"]);
 
 /// `services.*.deploy`
 pub(crate) const DEPLOY: Keys = Keys {
-    supported: &["labels", "replicas", "resources"],
+    supported: &["labels", "mode", "placement", "replicas", "resources", "restart_policy", "update_config"],
+    no_effect: &[("endpoint_mode", "it is for Swarm; services find each other by name")],
+    unsupported: &[(
+        "rollback_config",
+        "a release that fails before the switch never serves; `wharf rollback` goes back",
+    )],
+    closed: false,
+};
+
+/// `services.*.deploy.placement`
+pub(crate) const PLACEMENT: Keys = Keys {
+    supported: &["constraints"],
     no_effect: NONE,
     unsupported: &[
-        ("endpoint_mode", ""),
-        ("mode", ""),
-        ("placement", "use `x-wharf.hosts`"),
-        ("restart_policy", "use `restart`"),
-        (
-            "rollback_config",
-            "a release that fails before the switch never serves; `wharf rollback` goes back",
-        ),
-        ("update_config", "use `x-wharf.rollout`"),
+        ("max_replicas_per_node", "Wharf spreads containers over the hosts of `x-wharf.hosts`"),
+        ("preferences", "Wharf spreads containers over the hosts of `x-wharf.hosts`"),
+    ],
+    closed: false,
+};
+
+/// `services.*.deploy.restart_policy`
+pub(crate) const RESTART_POLICY: Keys = Keys {
+    supported: &["condition", "max_attempts"],
+    no_effect: &[
+        ("delay", "the Engine waits longer after each failure, from 100ms to a minute"),
+        ("window", "the Engine counts a start as successful after 10s"),
+    ],
+    unsupported: NONE,
+    closed: false,
+};
+
+/// `services.*.deploy.update_config`
+pub(crate) const UPDATE_CONFIG: Keys = Keys {
+    supported: &["failure_action", "order"],
+    no_effect: NONE,
+    unsupported: &[
+        ("delay", "use `x-wharf.rollout`"),
+        ("max_failure_ratio", "a release takes over when all of its containers are healthy; remove it"),
+        ("monitor", "use `start_period` of `x-wharf.health`"),
+        ("parallelism", "use `x-wharf.rollout`"),
     ],
     closed: false,
 };
@@ -266,23 +355,53 @@ pub(crate) const LIMITS: Keys = complete(&["cpus", "memory", "pids"]);
 
 /// `services.*.deploy.resources.reservations`
 pub(crate) const RESERVATIONS: Keys = Keys {
-    supported: &["cpus", "memory"],
+    supported: &["cpus", "devices", "memory"],
     no_effect: NONE,
-    unsupported: &[("devices", ""), ("generic_resources", "")],
+    unsupported: &[("generic_resources", "give hosts a label and use `x-wharf.hosts: label(…)`")],
     closed: false,
 };
 
 /// `networks.*`
 pub(crate) const NETWORK: Keys = Keys {
-    supported: &["driver", "external", "internal", "labels", "name"],
+    supported: &[
+        "attachable",
+        "driver",
+        "driver_opts",
+        "enable_ipv6",
+        "external",
+        "internal",
+        "ipam",
+        "labels",
+        "name",
+    ],
+    no_effect: NONE,
+    unsupported: &[("enable_ipv4", "it needs Docker Engine 28; remove it")],
+    closed: false,
+};
+
+/// `networks.*.ipam`
+pub(crate) const IPAM: Keys = complete(&["config", "driver", "options"]);
+
+/// `networks.*.ipam.config[]`
+pub(crate) const IPAM_POOL: Keys = complete(&["aux_addresses", "gateway", "ip_range", "subnet"]);
+
+/// `secrets.*`
+pub(crate) const SECRET: Keys = Keys {
+    supported: &["environment", "external", "file", "labels", "name"],
     no_effect: NONE,
     unsupported: &[
-        ("attachable", ""),
-        ("driver_opts", ""),
-        ("enable_ipv4", ""),
-        ("enable_ipv6", ""),
-        ("ipam", "the Engine picks a free range; remove it"),
+        ("driver", "it is for Swarm; use `file` or `environment`"),
+        ("driver_opts", "it is for Swarm; use `file` or `environment`"),
+        ("template_driver", "it is for Swarm; write the content with `${…}` in the Compose file"),
     ],
+    closed: false,
+};
+
+/// `configs.*`
+pub(crate) const CONFIG: Keys = Keys {
+    supported: &["content", "environment", "external", "file", "labels", "name"],
+    no_effect: NONE,
+    unsupported: &[("template_driver", "it is for Swarm; use `content` with `${…}`")],
     closed: false,
 };
 
@@ -310,7 +429,7 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    const ALL: [&Keys; 22] = [
+    const ALL: &[&Keys] = &[
         &TOP,
         &SERVICE,
         &BUILD,
@@ -319,13 +438,30 @@ mod tests {
         &PORT,
         &MOUNT,
         &MOUNT_BIND,
+        &MOUNT_VOLUME,
+        &MOUNT_TMPFS,
         &SERVICE_NETWORK,
         &HEALTHCHECK,
+        &BLKIO,
+        &BLKIO_RATE,
+        &BLKIO_WEIGHT,
+        &DEVICE,
+        &DEVICE_REQUEST,
+        &LOGGING,
+        &FILE_MOUNT,
+        &ULIMIT,
         &DEPLOY,
+        &PLACEMENT,
+        &RESTART_POLICY,
+        &UPDATE_CONFIG,
         &RESOURCES,
         &LIMITS,
         &RESERVATIONS,
         &NETWORK,
+        &IPAM,
+        &IPAM_POOL,
+        &SECRET,
+        &CONFIG,
         &VOLUME,
         &EXTERNAL,
         &X_WHARF,

@@ -7,6 +7,7 @@
 mod mount;
 mod names;
 mod service;
+mod unmapped;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -124,7 +125,9 @@ pub(crate) fn translate(
     files: &BTreeMap<String, UploadedFile>,
 ) -> Result<Model, TranslateError> {
     let mut model = Model::default();
+    unmapped::refuse_project(project)?;
     for (key, service) in &project.services {
+        unmapped::refuse(key, service)?;
         let input = service::Input { app, project, key, service, images, files };
         let (name, translated) = service::translate(&input, &mut model)?;
         if service.x_wharf.drift == Some(DriftPolicy::Report) {

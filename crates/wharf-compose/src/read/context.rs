@@ -8,9 +8,9 @@ use wharf_base::suggest;
 use crate::diagnostic::{Kind, Place, Problem, Sink};
 use crate::interpolate::Lookup;
 use crate::load::Reader;
-use crate::read::scalar;
+use crate::read::{path, scalar};
 use crate::schema_keys::Keys;
-use crate::yaml::{Entry, Node, Value};
+use crate::yaml::{Entry, Node, Scalar, Value};
 
 /// Things that services refer to by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub(super) enum Declared {
     Service,
     Network,
     Volume,
+    Secret,
+    Config,
 }
 
 pub(super) struct Context<'a> {
@@ -28,6 +30,8 @@ pub(super) struct Context<'a> {
     pub(super) services: BTreeSet<String>,
     pub(super) networks: BTreeSet<String>,
     pub(super) volumes: BTreeSet<String>,
+    secrets: BTreeSet<String>,
+    configs: BTreeSet<String>,
 }
 
 impl<'a> Context<'a> {
@@ -45,6 +49,8 @@ impl<'a> Context<'a> {
             services: declared("services"),
             networks: declared("networks"),
             volumes: declared("volumes"),
+            secrets: declared("secrets"),
+            configs: declared("configs"),
             sink,
             environment,
             reader,
@@ -95,6 +101,58 @@ impl<'a> Context<'a> {
         let message = format!("Compose wants a string, this is {}", node.describe());
         self.warn(node.place, Problem::new(Kind::Effect, message).hint("put it in quotes").about(what));
         Some(text)
+    }
+
+    /// Reads a string that may as well be a number, such as a group's.
+    pub(super) fn word(&mut self, node: &Node, what: impl fmt::Display) -> Option<String> {
+        match &node.value {
+            Value::Scalar(scalar @ Scalar::Integer(..)) => scalar.to_text(),
+            Value::Scalar(_) | Value::Sequence(_) | Value::Mapping(_) => self.string(node, what),
+        }
+    }
+
+    /// A list of such words.
+    pub(super) fn words(&mut self, node: &Node, what: impl fmt::Display) -> Vec<String> {
+        let items = self.items(node, &what);
+        items.iter().filter_map(|item| self.word(item, &what)).collect()
+    }
+
+    /// Reads true or false; false where it is neither.
+    pub(super) fn boolean(&mut self, node: &Node, what: impl fmt::Display) -> bool {
+        self.scalar(node, what, scalar::boolean).unwrap_or_default()
+    }
+
+    /// A string or a list of strings, with their places; without repetitions.
+    pub(super) fn one_or_more(&mut self, node: &Node, what: impl fmt::Display) -> Vec<(Place, String)> {
+        let nodes = match &node.value {
+            Value::Scalar(_) if !node.is_null() => std::slice::from_ref(node),
+            Value::Scalar(_) | Value::Sequence(_) | Value::Mapping(_) => self.items(node, &what),
+        };
+        let mut seen = BTreeSet::new();
+        let strings = nodes.iter().filter_map(|node| Some((node.place, self.string(node, &what)?)));
+        strings.filter(|(_, text)| seen.insert(text.clone())).collect()
+    }
+
+    /// A list of strings without repetitions.
+    pub(super) fn set(&mut self, node: &Node, what: impl fmt::Display) -> Vec<String> {
+        let mut seen = BTreeSet::new();
+        let mut words = self.words(node, what);
+        words.retain(|word| seen.insert(word.clone()));
+        words
+    }
+
+    /// The content of a file that is named at `place`; its path is relative to the directory of the Compose file.
+    pub(super) fn read_file(&mut self, place: Place, file: &str, what: &str) -> Option<String> {
+        let cleaned = path::clean(self, place, file);
+        let path = self.take(place, what, cleaned)?;
+        let problem = match (self.reader)(&path) {
+            Ok(text) => return Some(text),
+            Err(error) => {
+                Problem::new(Kind::File, format!("cannot read `{}`: {error}", crate::yaml_text(&path)))
+            }
+        };
+        self.error(place, problem.about(what));
+        None
     }
 
     /// The entries of a mapping; anything else is an error. Nothing at all is an empty mapping.
@@ -187,6 +245,20 @@ impl<'a> Context<'a> {
         }
     }
 
+    fn declared(&self, kind: Declared) -> &BTreeSet<String> {
+        match kind {
+            Declared::Service => &self.services,
+            Declared::Network => &self.networks,
+            Declared::Volume => &self.volumes,
+            Declared::Secret => &self.secrets,
+            Declared::Config => &self.configs,
+        }
+    }
+
+    pub(super) fn is_declared(&self, kind: Declared, name: &str) -> bool {
+        self.declared(kind).contains(name)
+    }
+
     /// Reports a name that is not declared: with the nearest that is, or else with `hint`.
     pub(super) fn undeclared(
         &mut self,
@@ -197,11 +269,7 @@ impl<'a> Context<'a> {
         hint: &str,
     ) {
         let problem = Problem::new(Kind::Reference, message);
-        let declared = match kind {
-            Declared::Service => &self.services,
-            Declared::Network => &self.networks,
-            Declared::Volume => &self.volumes,
-        };
+        let declared = self.declared(kind);
         // LIMIT: names that are searched for a near one; more are no list that anybody types from.
         let is_worth_it = !self.sink.errors_are_full() && declared.len() <= 1000;
         let near = if is_worth_it { suggest(name, declared.iter().map(String::as_str)) } else { None };

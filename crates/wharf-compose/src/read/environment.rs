@@ -47,6 +47,30 @@ pub(super) fn read(
     variables
 }
 
+/// Labels of `label_file` first, then the service's own.
+pub(super) fn with_label_file(
+    cx: &mut Context<'_>,
+    label_file: Option<&Node>,
+    own: BTreeMap<String, String>,
+    service: &str,
+) -> BTreeMap<String, String> {
+    let Some(node) = label_file else { return own };
+    let what = format!("`label_file` of {service}");
+    let mut labels = BTreeMap::new();
+    for (place, file) in cx.one_or_more(node, &what) {
+        let Some(text) = cx.read_file(place, &file, &what) else { continue };
+        let source = cx.sink.add_file(&file);
+        let environment = cx.environment;
+        labels.extend(dotenv::read(&text, source, Format::Dotenv, environment, cx.sink));
+        if let Some(label) = labels.keys().find(|label| label.starts_with("wharf.")) {
+            let message = format!("label `{label}`: `wharf.` is kept for Wharf's own labels");
+            cx.error(place, Problem::value(message).about(&what));
+        }
+    }
+    labels.extend(own);
+    labels
+}
+
 fn one_file(
     cx: &mut Context<'_>,
     node: &Node,
@@ -77,7 +101,7 @@ fn one_file(
     let Some(file) = file else {
         return BTreeMap::new();
     };
-    let cleaned = path::clean(cx, &file);
+    let cleaned = path::clean(cx, node.place, &file);
     let Some(file) = cx.take(node.place, what, cleaned) else {
         return BTreeMap::new();
     };

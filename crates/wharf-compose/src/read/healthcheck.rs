@@ -1,6 +1,6 @@
 //! `healthcheck`.
 
-use crate::diagnostic::Problem;
+use crate::diagnostic::{Kind, Problem};
 use crate::project::Healthcheck;
 use crate::read::context::Context;
 use crate::read::scalar;
@@ -16,6 +16,11 @@ pub(super) fn read(cx: &mut Context<'_>, node: &Node, service: &str) -> Healthch
             "interval" => healthcheck.interval = cx.scalar(value, what, scalar::duration),
             "timeout" => healthcheck.timeout = cx.scalar(value, what, scalar::duration),
             "start_period" => healthcheck.start_period = cx.scalar(value, what, scalar::duration),
+            "start_interval" => {
+                healthcheck.start_interval = cx.scalar(value, &what, scalar::duration);
+                let problem = Problem::new(Kind::Effect, "it needs Docker Engine 25, older ones ignore it");
+                cx.warn(field.key_place, problem.about(what));
+            }
             "retries" => healthcheck.retries = cx.scalar(value, what, |node| scalar::count(node, 0, 1000)),
             _ => healthcheck.disable = cx.scalar(value, what, scalar::boolean).unwrap_or_default(),
         }

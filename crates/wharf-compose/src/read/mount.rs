@@ -3,9 +3,9 @@
 use std::collections::{HashMap, hash_map};
 
 use crate::diagnostic::{Kind, Place, Problem};
-use crate::project::{Mount, MountKind};
+use crate::project::{Mount, MountKind, MountOptions, Propagation, Selinux};
 use crate::read::context::{Context, Declared};
-use crate::read::{path, scalar};
+use crate::read::{files, path, scalar};
 use crate::schema_keys as keys;
 use crate::yaml::Node;
 
@@ -16,6 +16,15 @@ const KINDS: [(&str, Option<MountKind>); 6] = [
     ("cluster", None),
     ("image", None),
     ("npipe", None),
+];
+
+const PROPAGATIONS: [(&str, Propagation); 6] = [
+    ("private", Propagation::Private),
+    ("rprivate", Propagation::Rprivate),
+    ("shared", Propagation::Shared),
+    ("rshared", Propagation::Rshared),
+    ("slave", Propagation::Slave),
+    ("rslave", Propagation::Rslave),
 ];
 
 /// Reads the list. A later mount at the same target replaces an earlier one, as in Compose.
@@ -54,31 +63,47 @@ fn short(cx: &mut Context<'_>, node: &Node, what: &str) -> Option<Mount> {
     let text = cx.string(node, what)?;
     let parsed = parse_short(&text);
     let short = cx.take(node.place, what, parsed)?;
-    let mut read_only = false;
+    let (mut read_only, mut options) = (false, MountOptions::default());
     for option in short.options.unwrap_or_default().split(',').filter(|option| !option.is_empty()) {
         match option {
             "ro" => read_only = true,
             "rw" => read_only = false,
-            "z" | "Z" | "cached" | "consistent" | "delegated" => {
+            "z" => options.selinux = Some(Selinux::Shared),
+            "Z" => options.selinux = Some(Selinux::Private),
+            "nocopy" => options.no_copy = true,
+            "cached" | "consistent" | "delegated" => {
                 let message = format!("mount option `{option}` has no effect");
                 cx.warn(node.place, Problem::new(Kind::Effect, message).about(what));
             }
-            _ => {
-                let message = format!("mount option `{}` is not supported", crate::yaml_text(option));
-                cx.error(node.place, Problem::unsupported(message).hint("`ro` and `rw` are").about(what));
-            }
+            _ => match PROPAGATIONS.iter().find(|(word, _)| *word == option) {
+                Some((_, propagation)) => options.propagation = Some(*propagation),
+                None => {
+                    let message = format!("mount option `{}` is not supported", crate::yaml_text(option));
+                    let hint = "ro, rw, z, Z, nocopy and those of propagation are";
+                    cx.error(node.place, Problem::unsupported(message).hint(hint).about(what));
+                }
+            },
         }
     }
     let kind = match short.source {
         Some(source) if is_path(source) => MountKind::Bind,
         Some(_) | None => MountKind::Volume,
     };
-    finish(cx, node.place, kind, short.source.map(str::to_owned), short.target.to_owned(), read_only, what)
+    let mount = Mount {
+        kind,
+        source: short.source.map(str::to_owned),
+        target: short.target.to_owned(),
+        read_only,
+        options,
+    };
+    finish(cx, node.place, mount, what)
 }
 
 fn long(cx: &mut Context<'_>, node: &Node, what: &str) -> Option<Mount> {
     let mut kind = None;
     let (mut source, mut target, mut read_only) = (None, None, false);
+    let mut options = MountOptions::default();
+    let mut of_kind = Vec::new();
     for field in cx.fields(node, &keys::MOUNT, &format!("an entry of {what}")) {
         let (value, what) = (&field.value, format!("`{}` in {what}", field.key));
         match field.key.as_str() {
@@ -94,11 +119,13 @@ fn long(cx: &mut Context<'_>, node: &Node, what: &str) -> Option<Mount> {
             "source" => source = cx.string(value, what),
             "target" => target = cx.string(value, what),
             "read_only" => read_only = cx.scalar(value, what, scalar::boolean).unwrap_or_default(),
-            _ => {
-                for field in cx.fields(value, &keys::MOUNT_BIND, &what) {
-                    // The Engine creates a missing directory or the deploy brings a copy: both ways it exists.
-                    cx.scalar(&field.value, &what, scalar::boolean);
-                }
+            key => {
+                let kind = match key {
+                    "bind" => bind_options(cx, value, &what, &mut options),
+                    "volume" => volume_options(cx, value, &what, &mut options),
+                    _ => tmpfs_options(cx, value, &what, &mut options),
+                };
+                of_kind.push((field.key_place, kind, what));
             }
         }
     }
@@ -112,19 +139,53 @@ fn long(cx: &mut Context<'_>, node: &Node, what: &str) -> Option<Mount> {
         cx.error(node.place, Problem::value("`target` is missing").about(format_args!("an entry of {what}")));
         return None;
     };
-    finish(cx, node.place, kind, source, target, read_only, what)
+    for (place, other, what) in of_kind {
+        if other != kind {
+            let problem = Problem::new(Kind::Reference, "it belongs to another `type` of mount");
+            cx.error(place, problem.about(what));
+        }
+    }
+    finish(cx, node.place, Mount { kind, source, target, read_only, options }, what)
+}
+
+fn bind_options(cx: &mut Context<'_>, node: &Node, what: &str, options: &mut MountOptions) -> MountKind {
+    for field in cx.fields(node, &keys::MOUNT_BIND, what) {
+        let (value, what) = (&field.value, format!("`{}` in {what}", field.key));
+        match field.key.as_str() {
+            "create_host_path" => options.create_host_path = cx.scalar(value, what, scalar::boolean),
+            "propagation" => {
+                options.propagation = cx.scalar(value, what, |node| scalar::word(node, &PROPAGATIONS));
+            }
+            _ => {
+                let words = [("z", Selinux::Shared), ("Z", Selinux::Private)];
+                options.selinux = cx.scalar(value, what, |node| scalar::word(node, &words));
+            }
+        }
+    }
+    MountKind::Bind
+}
+
+fn volume_options(cx: &mut Context<'_>, node: &Node, what: &str, options: &mut MountOptions) -> MountKind {
+    for field in cx.fields(node, &keys::MOUNT_VOLUME, what) {
+        options.no_copy = cx.boolean(&field.value, format_args!("`nocopy` in {what}"));
+    }
+    MountKind::Volume
+}
+
+fn tmpfs_options(cx: &mut Context<'_>, node: &Node, what: &str, options: &mut MountOptions) -> MountKind {
+    for field in cx.fields(node, &keys::MOUNT_TMPFS, what) {
+        let (value, what) = (&field.value, format!("`{}` in {what}", field.key));
+        match field.key.as_str() {
+            "mode" => options.mode = cx.scalar(value, what, files::mode),
+            _ => options.size_bytes = cx.scalar(value, what, scalar::bytes),
+        }
+    }
+    MountKind::Tmpfs
 }
 
 /// What both forms have in common: the target, the source by kind, and that a named volume is declared.
-fn finish(
-    cx: &mut Context<'_>,
-    place: Place,
-    kind: MountKind,
-    source: Option<String>,
-    target: String,
-    read_only: bool,
-    what: &str,
-) -> Option<Mount> {
+fn finish(cx: &mut Context<'_>, place: Place, mount: Mount, what: &str) -> Option<Mount> {
+    let Mount { kind, source, target, read_only, options } = mount;
     if !target.starts_with('/') {
         let message = format!("target `{}` is not an absolute path", crate::yaml_text(&target));
         cx.error(place, Problem::value(message).about(what));
@@ -148,7 +209,7 @@ fn finish(
             Some(name)
         }
         (MountKind::Bind, Some(path)) => {
-            let cleaned = path::clean(cx, &path);
+            let cleaned = path::clean(cx, place, &path);
             let cleaned = cx.take(place, what, cleaned)?;
             // Files of the project travel to the hosts as copies, so what a container writes there would be lost.
             if !read_only && !cleaned.starts_with('/') {
@@ -169,7 +230,7 @@ fn finish(
         }
         (MountKind::Volume | MountKind::Tmpfs, None) => None,
     };
-    Some(Mount { kind, source, target, read_only })
+    Some(Mount { kind, source, target, read_only, options })
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -1,5 +1,7 @@
 //! `environment`, `labels`, `args`: a mapping, or a list of `key=value`.
 
+use std::collections::BTreeMap;
+
 use crate::diagnostic::{Kind, Place, Problem};
 use crate::merge;
 use crate::read::context::Context;
@@ -62,12 +64,13 @@ fn pair(cx: &mut Context<'_>, entry: &Entry, what: &str) -> Option<Pair> {
     Some(Pair { key: entry.key.clone(), value: scalar.to_text(), place: entry.key_place })
 }
 
+/// Options: a pair without a value has an empty one.
+pub(super) fn map(cx: &mut Context<'_>, node: &Node, what: &str) -> BTreeMap<String, String> {
+    read(cx, node, what).into_iter().map(|pair| (pair.key, pair.value.unwrap_or_default())).collect()
+}
+
 /// Labels: a pair without a value is a label with an empty one.
-pub(super) fn labels(
-    cx: &mut Context<'_>,
-    node: &Node,
-    what: &str,
-) -> std::collections::BTreeMap<String, String> {
+pub(super) fn labels(cx: &mut Context<'_>, node: &Node, what: &str) -> BTreeMap<String, String> {
     let pairs = read(cx, node, what);
     for pair in &pairs {
         if pair.key.starts_with("wharf.") {

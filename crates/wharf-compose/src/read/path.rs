@@ -1,13 +1,14 @@
 //! Paths on the machine where the files were written.
 
-use crate::diagnostic::Problem;
+use crate::diagnostic::{Place, Problem};
 use crate::read::context::Context;
 
 /// Cleans a path as text: no `.` steps, no double slashes, `a/..` taken out, `~` replaced by the home directory.
 ///
-/// The result is absolute or relative to the project's directory; that directory itself is `.`.
+/// The path is relative to the directory of the file in which it stands at `place`. The result is absolute or
+/// relative to the project's directory; that directory itself is `.`.
 /// Source: Go's `filepath.Clean`, which compose-go applies.
-pub(super) fn clean(cx: &Context<'_>, path: &str) -> Result<String, Problem> {
+pub(super) fn clean(cx: &Context<'_>, place: Place, path: &str) -> Result<String, Problem> {
     match path.strip_prefix('~') {
         Some(rest) if rest.is_empty() || rest.starts_with('/') => match (cx.environment)("HOME") {
             Some(home) if home.starts_with('/') => Ok(clean_text(&format!("{home}{rest}"))),
@@ -17,11 +18,12 @@ pub(super) fn clean(cx: &Context<'_>, path: &str) -> Result<String, Problem> {
                 Err(Problem::value(message))
             }
         },
-        _ => Ok(clean_text(path)),
+        _ if path.starts_with('/') => Ok(clean_text(path)),
+        _ => Ok(clean_text(&format!("{}/{path}", cx.sink.base(place)))),
     }
 }
 
-fn clean_text(path: &str) -> String {
+pub(crate) fn clean_text(path: &str) -> String {
     let is_absolute = path.starts_with('/');
     let mut steps: Vec<&str> = Vec::new();
     for step in path.split('/') {

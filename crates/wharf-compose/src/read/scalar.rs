@@ -20,7 +20,7 @@ fn text(node: &Node, expected: &str) -> Result<String, Problem> {
     .ok_or_else(|| wrong(node, expected))
 }
 
-fn wrong(node: &Node, expected: &str) -> Problem {
+pub(super) fn wrong(node: &Node, expected: &str) -> Problem {
     Problem::value(format!("{expected} is expected, this is {}", node.describe()))
 }
 

@@ -1,16 +1,19 @@
 //! One service.
 
-use crate::diagnostic::{Kind, Problem};
-use crate::project::{Restart, Service, ServiceNetwork};
+use crate::diagnostic::{Kind, Place, Problem};
+use crate::project::{NetworkMode, Restart, Service, ServiceNetwork, Strategy};
 use crate::read::context::Context;
+use crate::read::files::{self, Sort};
+use crate::read::links::{self, Links};
 use crate::read::{
-    build, depends_on, deploy, environment, healthcheck, mount, network, pairs, port, scalar, x_wharf,
+    build, container, depends_on, deploy, environment, healthcheck, hosts, mount, network, pairs, port,
+    resources, scalar, ulimits, x_wharf,
 };
 use crate::schema_keys as keys;
 use crate::shell;
 use crate::yaml::{Entry, Node, Scalar, Value};
 
-pub(super) fn read(cx: &mut Context<'_>, entry: &Entry) -> Option<Service> {
+pub(super) fn read(cx: &mut Context<'_>, entry: &Entry) -> Option<(Service, Links)> {
     let name = entry.key.as_str();
     let what = format!("service `{}`", crate::yaml_text(name));
     if entry.value.is_null() {
@@ -19,41 +22,106 @@ pub(super) fn read(cx: &mut Context<'_>, entry: &Entry) -> Option<Service> {
         return None;
     }
     let mut service = Service::default();
-    let (mut env_file, mut own_environment) = (None, None);
+    let mut links = Links::default();
+    let mut deploy = deploy::Read::default();
+    let (mut env_file, mut own_environment, mut label_file) = (None, None, None);
     for field in cx.fields(&entry.value, &keys::SERVICE, &what) {
         let value = &field.value;
         let of = format!("`{}` of {what}", field.key);
         match field.key.as_str() {
+            "blkio_config" => service.blkio_config = container::blkio(cx, value, &what),
             "build" => service.build = build::read(cx, value, &what),
+            "cap_add" => service.cap_add = cx.set(value, of),
+            "cap_drop" => service.cap_drop = cx.set(value, of),
+            "cgroup" => service.cgroup = container::namespace(cx, value, container::CGROUP, &of),
+            "cgroup_parent" => service.cgroup_parent = cx.string(value, of),
             "command" => service.command = command(cx, value, &of),
+            "configs" => service.configs = files::of_service(cx, value, &what, Sort::Config),
             "container_name" => service.container_name = container_name(cx, value, &of),
+            "cpu_period" => service.cpu_period = cx.scalar(value, of, container::microseconds),
+            "cpu_quota" => service.cpu_quota = cx.scalar(value, of, container::microseconds),
+            "cpu_rt_period" => service.cpu_rt_period = cx.scalar(value, of, container::microseconds),
+            "cpu_rt_runtime" => service.cpu_rt_runtime = cx.scalar(value, of, container::microseconds),
+            "cpu_shares" => {
+                service.cpu_shares = cx.scalar(value, of, |node| scalar::integer(node, 0, 262_144));
+            }
+            "cpuset" => service.cpuset = cx.word(value, of),
             "depends_on" => service.depends_on = depends_on::read(cx, value, name, &what),
-            "deploy" => service.deploy = deploy::read(cx, value, &what),
+            "deploy" => deploy = deploy::read(cx, value, &what),
+            "device_cgroup_rules" => service.device_cgroup_rules = cx.set(value, of),
+            "devices" => service.devices = container::devices(cx, value, &what),
+            "dns" => service.dns = texts(cx.one_or_more(value, of)),
+            "dns_opt" => service.dns_opt = cx.set(value, of),
+            "dns_search" => service.dns_search = texts(cx.one_or_more(value, of)),
+            "domainname" => service.domainname = cx.string(value, of),
             "entrypoint" => service.entrypoint = command(cx, value, &of),
             "env_file" => env_file = Some(value),
             "environment" => own_environment = Some(value),
             "expose" => service.expose = port::expose(cx, value, &what),
+            "extra_hosts" => service.extra_hosts = hosts::read(cx, value, &of),
+            "gpus" => {
+                service.device_requests.extend(container::device_requests(cx, value, &of, true));
+            }
+            "group_add" => service.group_add = cx.set(value, of),
             "healthcheck" => service.healthcheck = Some(healthcheck::read(cx, value, &what)),
             "hostname" => service.hostname = cx.string(value, of),
             "image" => service.image = image(cx, value, &of),
             "init" => service.init = cx.scalar(value, of, scalar::boolean),
+            "ipc" => service.ipc = container::namespace(cx, value, container::IPC, &of),
+            "label_file" => label_file = Some(value),
             "labels" => service.labels = pairs::labels(cx, value, &of),
+            "links" => links::read_links(cx, value, &of, &mut links),
+            "logging" => service.logging = Some(container::logging(cx, value, &what)),
+            "mac_address" => service.mac_address = container::mac_address(cx, value, &of),
+            "mem_swappiness" => {
+                service.mem_swappiness = cx.scalar(value, of, |node| scalar::integer(node, -1, 100));
+            }
+            "memswap_limit" => service.memswap_limit_bytes = cx.scalar(value, of, container::swap_bytes),
+            "network_mode" => service.network_mode = container::network_mode(cx, value, &of),
             "networks" => service.networks = network::of_service(cx, value, &what),
+            "oom_kill_disable" => service.oom_kill_disable = cx.boolean(value, of),
+            "oom_score_adj" => {
+                service.oom_score_adj = cx.scalar(value, of, |node| scalar::integer(node, -1000, 1000));
+            }
+            "pid" => service.pid = container::namespace(cx, value, container::PID, &of),
+            "platform" => service.platform = cx.string(value, of),
             "ports" => service.ports = port::read(cx, value, &what),
+            "privileged" => service.privileged = cx.boolean(value, of),
+            "pull_policy" => service.pull_policy = cx.scalar(value, of, container::pull_policy),
+            "read_only" => service.read_only = cx.boolean(value, of),
             "restart" => service.restart = cx.scalar(value, of, restart),
+            "runtime" => service.runtime = cx.string(value, of),
+            "secrets" => service.secrets = files::of_service(cx, value, &what, Sort::Secret),
+            "security_opt" => service.security_opt = container::security_opt(cx, value, &of),
+            "shm_size" => service.shm_size_bytes = cx.scalar(value, of, scalar::bytes),
+            "stdin_open" => service.stdin_open = cx.boolean(value, of),
             "stop_grace_period" => service.stop_grace_period = cx.scalar(value, of, scalar::duration),
             "stop_signal" => service.stop_signal = stop_signal(cx, value, &of),
+            "storage_opt" => service.storage_opt = pairs::map(cx, value, &of),
+            "sysctls" => service.sysctls = pairs::map(cx, value, &of),
+            "tmpfs" => service.tmpfs = container::tmpfs(cx, value, &of),
+            "tty" => service.tty = cx.boolean(value, of),
+            "ulimits" => service.ulimits = ulimits::read(cx, value, &of),
             "user" => service.user = cx.string(value, of),
+            "userns_mode" => {
+                service.userns_mode = container::namespace(cx, value, container::ONLY_HOST, &of);
+            }
+            "uts" => service.uts = container::namespace(cx, value, container::ONLY_HOST, &of),
             "volumes" => service.volumes = mount::read(cx, value, &what),
+            "volumes_from" => links::read_volumes_from(cx, value, &of, &mut links),
             "working_dir" => service.working_dir = cx.string(value, of),
-            // Last in the list of keys: it looks at the service as a whole, so it is read below.
+            // Those that say the same as a key of `deploy` are read by `resources`, and `x-wharf` below: it looks at
+            // the service as a whole.
             _ => {}
         }
     }
     service.environment = environment::read(cx, env_file, own_environment, &what);
-    if service.networks.is_empty() {
-        service.networks.insert("default".to_owned(), ServiceNetwork::default());
-    }
+    service.labels = environment::with_label_file(cx, label_file, service.labels, &what);
+    service.deploy = deploy.deploy;
+    service.device_requests.extend(deploy.device_requests);
+    service.restart = service.restart.or(deploy.restart);
+    resources::read(cx, &entry.value, &mut service, &what);
+    networks(cx, entry, &mut service, &what);
     if service.image.is_none() && service.build.is_none() {
         let is_unset = |key| match entry.value.as_mapping() {
             Some(mapping) => mapping.get(key).is_none_or(Node::is_null),
@@ -69,8 +137,55 @@ pub(super) fn read(cx: &mut Context<'_>, entry: &Entry) -> Option<Service> {
     if let Some(node) = extension {
         service.x_wharf = x_wharf::read(cx, node, &service, &what);
     }
+    service.x_wharf.hosts = service.x_wharf.hosts.or(deploy.hosts);
+    if let (None, Some(strategy)) = (&service.x_wharf.rollout, deploy.strategy) {
+        match (strategy, service.runs_once_because()) {
+            (Strategy::BlueGreen, Some(reason)) => {
+                let message = format!(
+                    "`deploy.update_config` of {what}: start-first runs the old and the new side by side, but {reason}"
+                );
+                let problem = Problem::new(Kind::Reference, message);
+                cx.error(entry.key_place, problem.hint("write `order: stop-first`, or remove what fixes it"));
+            }
+            (strategy, _) => service.x_wharf.rollout = Some(x_wharf::rollout_of(strategy)),
+        }
+    }
     check_container_name(cx, &entry.value, &service, &what);
-    Some(service)
+    Some((service, links))
+}
+
+fn texts(strings: Vec<(Place, String)>) -> Vec<String> {
+    strings.into_iter().map(|(_, text)| text).collect()
+}
+
+/// The default network, unless `network_mode` says that there is none; and what the mode excludes.
+fn networks(cx: &mut Context<'_>, entry: &Entry, service: &mut Service, what: &str) {
+    let Some(mode) = &service.network_mode else {
+        if service.networks.is_empty() {
+            service.networks.insert("default".to_owned(), ServiceNetwork::default());
+        }
+        return;
+    };
+    let place =
+        |key| entry.value.as_mapping().and_then(|mapping| mapping.entry(key)).map(|entry| entry.key_place);
+    if !service.networks.is_empty() {
+        let problem = Problem::new(Kind::Reference, "`network_mode` and `networks` exclude each other");
+        cx.error(place("networks").unwrap_or(entry.key_place), problem.about(what));
+    }
+    if !service.ports.is_empty() {
+        let place = place("ports").unwrap_or(entry.key_place);
+        match mode {
+            NetworkMode::Bridge => {}
+            NetworkMode::Host => {
+                let problem = Problem::new(Kind::Effect, "`ports` has no effect with `network_mode: host`");
+                cx.warn(place, problem.hint("the container's ports are the host's").about(what));
+            }
+            NetworkMode::None | NetworkMode::Service(_) | NetworkMode::Container(_) => {
+                let problem = Problem::new(Kind::Reference, "`network_mode` and `ports` exclude each other");
+                cx.error(place, problem.hint("publish them where the network is").about(what));
+            }
+        }
+    }
 }
 
 /// A list of words, or a string that is split as a shell does.

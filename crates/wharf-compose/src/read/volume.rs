@@ -16,11 +16,7 @@ pub(super) fn read(cx: &mut Context<'_>, entry: &Entry) -> Volume {
         let (value, what) = (&field.value, format!("`{}` of {what}", field.key));
         match field.key.as_str() {
             "driver" => volume.driver = cx.string(value, what),
-            "driver_opts" => {
-                for pair in pairs::read(cx, value, &what) {
-                    volume.driver_opts.insert(pair.key, pair.value.unwrap_or_default());
-                }
-            }
+            "driver_opts" => volume.driver_opts = pairs::map(cx, value, &what),
             "external" => (volume.external, name_of_external) = external(cx, value, &what),
             "labels" => volume.labels = pairs::labels(cx, value, &what),
             _ => volume.name = cx.string(value, what),

@@ -119,6 +119,11 @@ fn read_health(cx: &mut Context<'_>, entry: &Entry, route: Option<&Route>, what:
     Some(health)
 }
 
+/// What `deploy.update_config.order` asks for.
+pub(super) fn rollout_of(strategy: Strategy) -> Rollout {
+    Rollout { strategy, drain: DRAIN }
+}
+
 fn read_rollout(
     cx: &mut Context<'_>,
     node: &Node,

@@ -22,10 +22,11 @@ fn check(texts: &[&str], expected: &str) {
 
 #[test]
 fn the_form_of_a_message() {
-    let errors = load_texts(&["services:\n  web:\n    imgae: a\n    privileged: true"]).unwrap_err();
+    let errors = load_texts(&["services:\n  web:\n    imgae: a\n    credential_spec: {}"]).unwrap_err();
     insta::assert_snapshot!(errors, @r"
     compose.yaml:2:3: service `web` has neither `image` nor `build`
-    compose.yaml:4:5: `privileged` in service `web` is not supported yet
+    compose.yaml:4:5: `credential_spec` in service `web` is not supported yet
+      hint: it is for Windows; remove it
     ");
     insta::assert_snapshot!(errors.warnings[0], @r"
     compose.yaml:3:5: unknown key `imgae` in service `web`
@@ -98,15 +99,18 @@ fn keys() {
         ),
         ("x-foo: 1", ""),
         ("x-warf: {}", "warning: 4:5: `x-warf` in service `web` is ignored | did you mean `x-wharf`?"),
-        ("cap_add: [SYS_TIME]", "4:5: `cap_add` in service `web` is not supported yet"),
-        ("scale: 3", "4:5: `scale` in service `web` is not supported yet | use `deploy.replicas`"),
+        ("cap_add: [SYS_TIME]", ""),
         (
-            "networks: {default: {ipv4_address: 10.0.0.2}}",
-            "4:26: `ipv4_address` in `networks.default` of service `web` is not supported yet | use the service's name or `aliases`",
+            "cpu_count: 3",
+            "4:5: `cpu_count` in service `web` is not supported yet | it is for Windows; use `cpus`",
         ),
         (
-            "deploy: {update_config: {}}",
-            "4:14: `update_config` in `deploy` of service `web` is not supported yet | use `x-wharf.rollout`",
+            "networks: {default: {gw_priority: 1}}",
+            "4:26: `gw_priority` in `networks.default` of service `web` is not supported yet | it needs Docker Engine 28; use `priority` where the order is enough",
+        ),
+        (
+            "deploy: {update_config: {delay: 1s}}",
+            "4:30: `delay` in `deploy.update_config` of service `web` is not supported yet | use `x-wharf.rollout`",
         ),
         (
             "ports: [{target: 80, name: http}]",
@@ -225,8 +229,8 @@ fn ports_and_mounts() {
             "4:15: `volumes` of service `web`: volume `data` is not declared | add `data:` under the top-level `volumes`",
         ),
         (
-            "volumes: ['/a:/x:nocopy']",
-            "4:15: `volumes` of service `web`: mount option `nocopy` is not supported | `ro` and `rw` are",
+            "volumes: ['/a:/x:noexec']",
+            "4:15: `volumes` of service `web`: mount option `noexec` is not supported | ro, rw, z, Z, nocopy and those of propagation are",
         ),
         (
             "volumes: ['./a:/x']",
@@ -395,8 +399,7 @@ fn errors_in_an_env_file_name_that_file() {
 
 #[test]
 fn only_a_hundred_errors_are_kept() {
-    let body: String =
-        (0..150).map(|index| format!("  s{index}: {{ privileged: true, image: a }}\n")).collect();
+    let body: String = (0..150).map(|index| format!("  s{index}: {{ isolation: x, image: a }}\n")).collect();
     let errors = load_texts(&[&format!("services:\n{body}")]).unwrap_err();
     assert_eq!((errors.errors.len(), errors.omitted), (100, 50));
     assert!(errors.to_string().ends_with("… and 50 more"));

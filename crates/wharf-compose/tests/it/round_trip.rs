@@ -30,7 +30,14 @@ fn protocol() -> impl Strategy<Value = Protocol> {
 
 fn build() -> impl Strategy<Value = Build> {
     (text(), option::of(text()), pairs(), option::of(text()), pairs()).prop_map(
-        |(context, dockerfile, args, target, labels)| Build { context, dockerfile, args, target, labels },
+        |(context, dockerfile, args, target, labels)| Build {
+            context,
+            dockerfile,
+            args,
+            target,
+            labels,
+            ..Build::default()
+        },
     )
 }
 
@@ -46,6 +53,7 @@ fn mount() -> impl Strategy<Value = Mount> {
         source,
         target,
         read_only,
+        options: MountOptions::default(),
     })
 }
 
@@ -58,6 +66,7 @@ fn healthcheck() -> impl Strategy<Value = Healthcheck> {
             timeout,
             retries,
             start_period,
+            start_interval: None,
             disable,
         },
     )
@@ -134,7 +143,8 @@ fn service() -> impl Strategy<Value = Service> {
         option::of(vec(text(), 0..3)),
     );
     let exposed = (any::<u16>(), protocol()).prop_map(|(port, protocol)| ExposedPort { port, protocol });
-    let network = vec(text(), 0..2).prop_map(|aliases| ServiceNetwork { aliases });
+    let network =
+        vec(text(), 0..2).prop_map(|aliases| ServiceNetwork { aliases, ..ServiceNetwork::default() });
     let inside =
         (pairs(), vec(port(), 0..3), vec(exposed, 0..3), vec(mount(), 0..3), btree_map(key(), network, 0..3));
     let life = (
@@ -182,13 +192,21 @@ fn service() -> impl Strategy<Value = Service> {
             hostname,
             init,
             x_wharf,
+            ..Service::default()
         }
     })
 }
 
 fn project() -> impl Strategy<Value = Project> {
     let network = (any::<bool>(), option::of(text()), option::of(text()), any::<bool>(), pairs()).prop_map(
-        |(external, name, driver, internal, labels)| Network { external, name, driver, internal, labels },
+        |(external, name, driver, internal, labels)| Network {
+            external,
+            name,
+            driver,
+            internal,
+            labels,
+            ..Network::default()
+        },
     );
     let volume = (any::<bool>(), option::of(text()), option::of(text()), pairs(), pairs()).prop_map(
         |(external, name, driver, driver_opts, labels)| Volume {
@@ -205,7 +223,13 @@ fn project() -> impl Strategy<Value = Project> {
         btree_map(key(), network, 0..3),
         btree_map(key(), volume, 0..3),
     )
-        .prop_map(|(name, services, networks, volumes)| Project { name, services, networks, volumes })
+        .prop_map(|(name, services, networks, volumes)| Project {
+            name,
+            services,
+            networks,
+            volumes,
+            ..Project::default()
+        })
 }
 
 proptest! {
