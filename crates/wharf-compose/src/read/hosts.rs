@@ -1,6 +1,6 @@
 //! `extra_hosts`: `name=address` or `name:address`, or a mapping from names to addresses.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use crate::diagnostic::{Place, Problem};
 use crate::project::ExtraHost;

@@ -1,7 +1,7 @@
 //! Networks: the top-level element, and how a service takes part.
 
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use crate::diagnostic::{Place, Problem};
