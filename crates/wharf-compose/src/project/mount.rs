@@ -18,7 +18,7 @@ pub struct Mount {
     /// `ro`.
     pub read_only: bool,
     /// What only some kinds have.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "MountOptions::is_empty")]
     pub options: MountOptions,
 }
 
@@ -50,6 +50,13 @@ pub struct MountOptions {
     pub size_bytes: Option<u64>,
     /// Of a tmpfs: permission bits.
     pub mode: Option<u32>,
+}
+
+impl MountOptions {
+    /// Whether none is set.
+    pub fn is_empty(&self) -> bool {
+        *self == MountOptions::default()
+    }
 }
 
 /// `bind.propagation`.
