@@ -9,5 +9,6 @@ mod engine;
 mod faults;
 mod image;
 mod joining;
+mod orphans;
 mod states;
 mod world;

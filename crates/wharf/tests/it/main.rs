@@ -17,6 +17,7 @@ mod help;
 mod hosts;
 mod load;
 mod output;
+mod plans;
 mod program;
 mod refusals;
 mod registry;

@@ -108,9 +108,9 @@ impl Server {
     fn start(wharf: &Path, directory: &Path) -> anyhow::Result<Server> {
         let wharf = wharf.display().to_string();
         let data = directory.join("data").display().to_string();
-        let ports = process::free_ports(6)?;
+        let ports = process::free_ports(4)?;
         let url = format!("http://127.0.0.1:{}", ports[0]);
-        let keys = ["api.listen", "registry.listen", "balancer.http", "balancer.https", "agents.listen"];
+        let keys = ["api.listen", "registry.listen", "balancer.http", "agents.listen"];
         let mut sets: Vec<String> =
             keys.iter().zip(&ports).map(|(key, port)| format!("{key}=127.0.0.1:{port}")).collect();
         sets.push(format!("agent.converge_interval={}ms", INTERVAL.as_millis()));

@@ -1,0 +1,58 @@
+//! Plans as an operator uses them: read, saved, applied, refused; and what is left over, shown and removed.
+
+use wharf_test_support::{require, temp_dir};
+
+use crate::app::App;
+use crate::docker::{containers, docker, named};
+use crate::server::Server;
+
+#[test]
+fn a_plan_is_read_saved_applied_and_refused_once_the_world_has_moved() {
+    require!(Docker);
+    let server = Server::start();
+    let app = App::web(&server, "one");
+    server.deploy(app.path());
+    let dir = temp_dir();
+    let file = dir.path().join("shop.plan").display().to_string();
+
+    app.text("two");
+    let plan = server.ok(&["plan", &app.dir(), "--save", &file]);
+    for words in ["on the balancers", "release: 1 → 2", "container", "built from context", "wharf apply"] {
+        assert!(plan.contains(words), "{words} is not in {plan}");
+    }
+    let before = containers(&app.name);
+    assert!(server.ok(&["releases", &app.name]).lines().count() <= 3, "a plan makes no release");
+    assert_eq!(containers(&app.name), before, "a plan touches nothing");
+
+    server.run(&["apply", &file]).expect(0);
+    assert_ne!(containers(&app.name), before);
+    // What it was made for is past.
+    server.run(&["apply", &file]).expect(1).says("the world has moved");
+    server.run(&["deploy", "--plan", &file]).expect(1).says("is to be release 2 now");
+
+    std::fs::write(&file, "services: {}").unwrap();
+    server.run(&["apply", &file]).expect(2).says("this is no saved plan");
+    server.run(&["apply", "/no/such/plan"]).expect(1).says("cannot read /no/such/plan");
+}
+
+#[test]
+fn volumes_go_only_when_that_is_said_twice() {
+    require!(Docker);
+    let server = Server::start();
+    let app = App::with(
+        &server,
+        "services:\n  db:\n    build: .\n    volumes: ['rows:/data']\nvolumes: { rows: {} }\n",
+    );
+    server.deploy(app.path());
+    let volume = format!("{}_rows", app.name);
+    server.run(&["rm", &app.name, "--volumes"]).expect(2).says("say --yes");
+    assert_eq!(containers(&app.name).len(), 1, "nothing was removed");
+    server.ok(&["rm", &app.name]);
+    assert_eq!(named("volume", &app.name), [volume.clone()]);
+    assert!(server.ok(&["ps", "--orphans", &app.name]).contains(&volume));
+    server.run(&["prune", &app.name, "--volumes"]).expect(2).says(&volume);
+    server.ok(&["prune", &app.name]);
+    assert_eq!(named("volume", &app.name), [volume.clone()], "volumes only with --volumes");
+    server.run(&["prune", &app.name, "--volumes", "--yes"]).expect(0).says(&volume);
+    assert!(docker(&["volume", "ls", "-q", "--filter", &format!("name={volume}")]).is_empty());
+}
