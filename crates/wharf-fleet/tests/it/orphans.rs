@@ -65,7 +65,10 @@ async fn orphans_are_listed_and_only_ours_are_removed_on_request() {
     assert!(refused.contains("was not made by Wharf"), "{refused}");
     let unknown = remove("volume", "no-such-volume").await.unwrap_err().to_string();
     assert!(unknown.contains("hint: `wharf ps --orphans`"), "{unknown}");
-    assert_eq!(docker(&["volume", "ls", "-q", "--filter", &format!("name={volume}")]), [volume.clone()]);
+    assert_eq!(
+        docker(&["volume", "ls", "-q", "--filter", &format!("name={volume}")]),
+        std::slice::from_ref(&volume)
+    );
 
     for (kind, id) in [("volume", volume.as_str()), ("container", other_id.as_str())] {
         let answer = remove(kind, id).await.unwrap();

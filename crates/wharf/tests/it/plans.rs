@@ -48,11 +48,11 @@ fn volumes_go_only_when_that_is_said_twice() {
     server.run(&["rm", &app.name, "--volumes"]).expect(2).says("say --yes");
     assert_eq!(containers(&app.name).len(), 1, "nothing was removed");
     server.ok(&["rm", &app.name]);
-    assert_eq!(named("volume", &app.name), [volume.clone()]);
+    assert_eq!(named("volume", &app.name), std::slice::from_ref(&volume));
     assert!(server.ok(&["ps", "--orphans", &app.name]).contains(&volume));
     server.run(&["prune", &app.name, "--volumes"]).expect(2).says(&volume);
     server.ok(&["prune", &app.name]);
-    assert_eq!(named("volume", &app.name), [volume.clone()], "volumes only with --volumes");
+    assert_eq!(named("volume", &app.name), std::slice::from_ref(&volume), "volumes only with --volumes");
     server.run(&["prune", &app.name, "--volumes", "--yes"]).expect(0).says(&volume);
     assert!(docker(&["volume", "ls", "-q", "--filter", &format!("name={volume}")]).is_empty());
 }
