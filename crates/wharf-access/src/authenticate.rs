@@ -58,14 +58,19 @@ fn identify(handle: &Handle, request: &Request, path: &str) -> Result<Identity, 
     let identity = if let Some(token) = bearer(headers) {
         handle.check_token(token, address)?
     } else if let Some(session) = cookie(headers) {
-        if !request.method().is_safe() && !is_same_origin(headers, request.uri()) {
+        let changes = !request.method().is_safe() || is_websocket(headers);
+        if changes && !is_same_origin(headers, request.uri()) {
             return Err(Error::CrossSite);
         }
         handle.check_session(session, address)?
     } else {
         return Err(Error::Missing);
     };
-    let needs = role_needed(request.method(), path);
+    let needs = match is_websocket(headers) {
+        // A terminal: browsers open one with GET, from any page, and it changes what it likes.
+        true => Role::Deployer.max(role_needed(request.method(), path)),
+        false => role_needed(request.method(), path),
+    };
     if identity.role < needs {
         return Err(Error::RoleTooLow { has: role::word(identity.role), needs: role::word(needs) });
     }
@@ -86,6 +91,10 @@ fn role_needed(method: &Method, path: &str) -> Role {
         _ if method.is_safe() => Role::Viewer,
         _ => Role::Deployer,
     }
+}
+
+fn is_websocket(headers: &HeaderMap) -> bool {
+    headers.get(header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 /// The path below `/api/v1`, whether or not the router is nested there.
@@ -163,6 +172,13 @@ mod tests {
         ] {
             assert_eq!(is_same_origin(&headers(pairs), &uri), expected, "{pairs:?}");
         }
+    }
+
+    #[test]
+    fn a_websocket_is_known_whatever_the_case() {
+        assert!(is_websocket(&headers(&[("upgrade", "WebSocket")])));
+        assert!(!is_websocket(&headers(&[("upgrade", "h2c")])));
+        assert!(!is_websocket(&headers(&[])));
     }
 
     #[test]

@@ -288,6 +288,53 @@ pub struct ScaleRequest {
     pub services: BTreeMap<String, u32>,
 }
 
+/// First message on the WebSocket `GET /apps/{app}/services/{service}/exec`, and of `…/run`.
+///
+/// What follows are frames ([`wharf_model::frame`]), both ways.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CommandRequest {
+    /// Program and arguments. `run` without any runs the service's own.
+    pub command: Vec<String>,
+    /// `exec`: [`wharf_model::Instance::id`] of the container; else a healthy one of the newest release.
+    pub instance: Option<String>,
+    /// Size of the terminal that it gets; `None`: it gets none.
+    pub terminal: Option<wharf_model::frame::Size>,
+    /// Standard input comes along; else it is empty.
+    pub stdin: bool,
+    /// User; else the container's.
+    pub user: Option<String>,
+    /// Working directory; else the container's.
+    pub working_dir: Option<String>,
+    /// Added to the container's environment.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// Data of the event `line` of `GET /apps/{app}/services/{service}/logs`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLineView {
+    /// Host.
+    pub host: Name,
+    /// Instance.
+    pub instance: String,
+    /// Nanoseconds since 1970 by the clock of the host, as text, because JavaScript's numbers are too coarse; `0` when
+    /// the Engine did not say.
+    pub at: String,
+    /// `stdout` or `stderr`.
+    pub stream: String,
+    /// Printable text, at most 8 KiB.
+    pub text: String,
+}
+
+/// Data of the event `note` of the same: a host that can't be asked now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogNote {
+    /// Host.
+    pub host: Name,
+    /// Why, in words.
+    pub message: String,
+}
+
 /// `GET /deploys`, the newest first.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DeployList {

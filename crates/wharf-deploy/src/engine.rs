@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use wharf_base::{Backoff, Clock, Tasks};
-use wharf_model::ports::{EventSink, Hosts, ImageBuilder, Pools, PortError};
+use wharf_model::ports::{Calls, EventSink, Hosts, ImageBuilder, Pools, PortError};
 use wharf_model::{AppDesired, Change, Event, Generation, Name};
 use wharf_state::Database;
 
@@ -24,6 +24,8 @@ use crate::{Config, plan};
 pub struct Deps {
     /// Hosts and desired state.
     pub hosts: Arc<dyn Hosts>,
+    /// Containers on any host.
+    pub calls: Arc<dyn Calls>,
     /// Balancers.
     pub pools: Arc<dyn Pools>,
     /// Builder of images.
@@ -44,6 +46,7 @@ pub struct Deps {
 pub(crate) struct Engine {
     pub(crate) config: Config,
     pub(crate) hosts: Arc<dyn Hosts>,
+    pub(crate) calls: Arc<dyn Calls>,
     pub(crate) pools: Arc<dyn Pools>,
     pub(crate) builder: Arc<dyn ImageBuilder>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -62,6 +65,7 @@ impl Engine {
         Engine {
             config,
             hosts: deps.hosts,
+            calls: deps.calls,
             pools: deps.pools,
             builder: deps.builder,
             clock: deps.clock,

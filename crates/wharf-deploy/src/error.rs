@@ -42,6 +42,12 @@ pub enum Error {
         "release {release} of {app} has never served: its deploy did not succeed\n  hint: `wharf releases` lists those that have, `wharf deploy` makes a new one"
     )]
     NeverServed { app: Name, release: u32 },
+    /// The application has no such service.
+    #[error("{app} has no service `{service}`\n  hint: {hint}")]
+    UnknownService { app: Name, service: String, hint: String },
+    /// Nothing of a service runs that could be asked.
+    #[error("{0}")]
+    NotRunning(String),
     /// There is no such release.
     #[error("{app} has no release {release}\n  hint: `wharf releases` lists those that are kept")]
     UnknownRelease { app: Name, release: u32 },
@@ -101,11 +107,12 @@ impl Error {
                 ErrorCode::InvalidArgument
             }
             Error::Plan(_) | Error::Busy { .. } | Error::NoPrevious(_) => ErrorCode::Conflict,
-            Error::NothingServes(_) | Error::NeverServed { .. } => ErrorCode::Conflict,
+            Error::NothingServes(_) | Error::NeverServed { .. } | Error::NotRunning(_) => ErrorCode::Conflict,
             Error::Ended(_) | Error::TooLate(_) | Error::Moved { .. } => ErrorCode::Conflict,
-            Error::UnknownApp(_) | Error::UnknownRelease { .. } | Error::UnknownDeploy(_) => {
-                ErrorCode::NotFound
-            }
+            Error::UnknownApp(_)
+            | Error::UnknownService { .. }
+            | Error::UnknownRelease { .. }
+            | Error::UnknownDeploy(_) => ErrorCode::NotFound,
             Error::UploadTooLarge { key: "uploads_bytes_max", .. } => ErrorCode::ResourceExhausted,
             Error::UploadTooLarge { .. } => ErrorCode::TooLarge,
             Error::UploadBroken(_) => ErrorCode::Cancelled,

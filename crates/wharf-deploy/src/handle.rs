@@ -398,6 +398,10 @@ impl Handle {
         self.known(name).await?.active.ok_or_else(|| Error::NothingServes(name.clone()))
     }
 
+    pub(crate) fn shared(&self) -> Arc<Engine> {
+        Arc::clone(&self.engine)
+    }
+
     pub(crate) fn engine(&self) -> &Engine {
         &self.engine
     }

@@ -16,6 +16,7 @@ mod error;
 mod handle;
 mod journal;
 mod mover;
+mod operate;
 mod placement;
 mod plan;
 mod rollout;

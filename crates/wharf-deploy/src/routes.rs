@@ -21,6 +21,7 @@ use crate::api::{
     RollbackRequest, ScaleRequest, Started, StreamItem, Uploaded,
 };
 use crate::handle::Handle;
+use crate::operate;
 
 /// LIMIT: bytes of a deploy request. 100 services with their environments are far below.
 const REQUEST_BYTES_MAX: usize = 4 << 20;
@@ -42,6 +43,9 @@ pub fn routes(handle: Handle) -> Router {
         .route("/apps/{app}/deploys", post(deploy))
         .route("/apps/{app}/rollback", post(rollback))
         .route("/apps/{app}/scale", post(scale))
+        .route("/apps/{app}/services/{service}/logs", get(operate::logs::route))
+        .route("/apps/{app}/services/{service}/exec", get(operate::terminal::exec))
+        .route("/apps/{app}/services/{service}/run", get(operate::terminal::run))
         .route("/deploys", get(deploys))
         .route("/deploys/{id}", get(deploy_view))
         .route("/deploys/{id}/stream", get(stream))
@@ -174,7 +178,7 @@ async fn abort(
     Ok(StatusCode::ACCEPTED)
 }
 
-fn changer(caller: &Caller) -> Result<(), ApiError> {
+pub(crate) fn changer(caller: &Caller) -> Result<(), ApiError> {
     if caller.role >= Role::Deployer {
         return Ok(());
     }
@@ -186,7 +190,7 @@ fn accepted(started: Result<Started, crate::Error>) -> Accepted {
     Ok((StatusCode::ACCEPTED, Json(started?)))
 }
 
-fn name(text: String) -> Result<Name, ApiError> {
+pub(crate) fn name(text: String) -> Result<Name, ApiError> {
     text.parse().map_err(|error| ApiError::new(ErrorCode::InvalidArgument, format!("{error}")))
 }
 

@@ -53,24 +53,24 @@ pub(crate) async fn file_body(path: &Path) -> Result<Body, Error> {
     Ok(StreamBody::new(chunks.map_ok(Frame::data)).boxed_unsync())
 }
 
-/// Connects, sends `request` and waits for the head of the answer.
-pub(crate) async fn send(socket: &Path, doing: &str, request: Request<Body>) -> Result<Call, Error> {
+/// Connects to the Engine.
+pub(crate) async fn connect(socket: &Path) -> Result<UnixStream, Error> {
     let unreachable = |source| Error::Unreachable { socket: socket.to_path_buf(), source };
-    let stream = tokio::time::timeout(CONNECT_TIMEOUT, UnixStream::connect(socket))
+    tokio::time::timeout(CONNECT_TIMEOUT, UnixStream::connect(socket))
         .await
         .map_err(|_| unreachable(io::ErrorKind::TimedOut.into()))?
-        .map_err(unreachable)?;
+        .map_err(unreachable)
+}
+
+/// Connects, sends `request` and waits for the head of the answer.
+pub(crate) async fn send(socket: &Path, doing: &str, request: Request<Body>) -> Result<Call, Error> {
+    let stream = connect(socket).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
         .map_err(|error| Error::broken(doing, error))?;
     let mut connection = Connection(Some(Box::pin(connection)));
-    let mut answer = std::pin::pin!(sender.send_request(request));
-    let response = poll_fn(|context| {
-        connection.poll(context);
-        answer.as_mut().poll(context)
-    })
-    .await
-    .map_err(|error| Error::broken(doing, error))?;
+    let answer = connection.drive(sender.send_request(request)).await;
+    let response = answer.map_err(|error| Error::broken(doing, error))?;
     Ok(Call { connection, response })
 }
 
@@ -117,22 +117,37 @@ impl Call {
                 break;
             }
         }
-        #[derive(serde::Deserialize)]
-        struct Message {
-            message: String,
-        }
-        let message = match serde_json::from_slice::<Message>(&body) {
-            Ok(body) => body.message,
-            Err(_) => String::from_utf8_lossy(&body).into_owned(),
-        };
-        Err(Error::Refused { doing: doing.to_owned(), status: status.as_u16(), message: tidy(&message) })
+        Err(refused(doing, status.as_u16(), &body))
     }
 }
 
+/// The Engine's own words, which are JSON.
+pub(crate) fn refused(doing: &str, status: u16, body: &[u8]) -> Error {
+    #[derive(serde::Deserialize)]
+    struct Message {
+        message: String,
+    }
+    let message = match serde_json::from_slice::<Message>(body) {
+        Ok(body) => body.message,
+        Err(_) => String::from_utf8_lossy(&body[..body.len().min(ERROR_BODY_SIZE_MAX)]).into_owned(),
+    };
+    Error::Refused { doing: doing.to_owned(), status, message: tidy(&message) }
+}
+
 /// hyper's connection; what it fails with reaches the caller through the answer or the body.
-struct Connection(Option<Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>>);
+pub(crate) struct Connection(pub(crate) Option<Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>>);
 
 impl Connection {
+    /// Waits for `work`, and drives the connection meanwhile.
+    pub(crate) async fn drive<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        poll_fn(|context| {
+            self.poll(context);
+            work.as_mut().poll(context)
+        })
+        .await
+    }
+
     fn poll(&mut self, context: &mut Context<'_>) {
         if let Some(connection) = &mut self.0
             && let Poll::Ready(ended) = connection.as_mut().poll(context)

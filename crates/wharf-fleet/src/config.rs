@@ -34,6 +34,8 @@ pub struct Config {
     pub connections_max: usize,
     /// Most hosts that may join.
     pub hosts_max: usize,
+    /// Most calls (logs, exec, run, restart) that a host has at a time.
+    pub calls_max: usize,
     /// Newest generations that are kept whole; of older ones only the line in the list stays.
     pub generations_kept: u32,
 }
@@ -50,6 +52,8 @@ impl Default for Config {
             reconnect_grace: Duration::from_secs(10),
             connections_max: 4_096,
             hosts_max: 2_000,
+            // Times `server::WINDOWS.stream`, half of the window of the connection.
+            calls_max: 64,
             generations_kept: 1_000,
         }
     }

@@ -74,6 +74,9 @@ pub enum Error {
     /// No such generation, or only its line in the list was kept.
     #[error("generation {0} does not exist or is no longer kept whole")]
     NoSuchGeneration(u64),
+    /// No such call, or another host's, or too late.
+    #[error("there is no call {0} to take up")]
+    NoSuchCall(String),
     /// No such file bundle.
     #[error("there is no file bundle {0}")]
     NoSuchFiles(String),
@@ -90,6 +93,16 @@ pub enum Error {
         "this machine has not joined: {0} holds no identity\n  hint: `wharf join URL --token TOKEN --name NAME`"
     )]
     NotJoined(String),
+    /// A host can't be asked for anything now.
+    #[error("host `{host}` can't be asked now: {reason}\n  hint: {hint}")]
+    Unreachable {
+        /// The host.
+        host: Name,
+        /// Why not.
+        reason: &'static str,
+        /// What to do.
+        hint: &'static str,
+    },
     /// The server can't be reached now.
     #[error("the server is not connected now")]
     Offline,
@@ -110,13 +123,16 @@ impl Error {
             Error::TokenForm(_) | Error::Invalid(_) => ErrorCode::InvalidArgument,
             Error::Token { .. } => ErrorCode::PermissionDenied,
             Error::NameTaken(_) => ErrorCode::AlreadyExists,
-            Error::NoSuchHost(_) | Error::NoSuchGeneration(_) | Error::NoSuchFiles(_) => ErrorCode::NotFound,
+            Error::NoSuchHost(_)
+            | Error::NoSuchGeneration(_)
+            | Error::NoSuchFiles(_)
+            | Error::NoSuchCall(_) => ErrorCode::NotFound,
             Error::HostInUse { .. } => ErrorCode::Conflict,
             Error::UnknownHost => ErrorCode::Unauthenticated,
             Error::Full(_) => ErrorCode::ResourceExhausted,
             Error::Form { .. } | Error::File { .. } => ErrorCode::Internal,
             Error::NotJoined(_) => ErrorCode::NotFound,
-            Error::Offline => ErrorCode::Unavailable,
+            Error::Offline | Error::Unreachable { .. } => ErrorCode::Unavailable,
         }
     }
 }

@@ -17,6 +17,8 @@ pub(crate) const SLOT: &str = "wharf.slot";
 pub(crate) const SPEC: &str = "wharf.spec";
 /// [`wharf_model::Instance::id`].
 pub(crate) const INSTANCE: &str = "wharf.instance";
+/// Id of a one-off container. It has none of slot, spec and instance, so no comparison with the desired state sees it.
+pub(crate) const RUN: &str = "wharf.run";
 /// Host that runs it.
 pub(crate) const HOST: &str = "wharf.host";
 /// Services that it depends on, comma-separated: when both leave, it is stopped before them, as Compose does.

@@ -6,6 +6,8 @@
 //! | `GET /agent/v1/watch` | | a line of [`Announcement`] at once and after every new generation, without end |
 //! | `GET /agent/v1/desired` | | [`HostDesired`] |
 //! | `POST /agent/v1/report` | [`wharf_model::HostReport`] | 204 |
+//! | `GET /agent/v1/calls` | | a line of [`CallAnnouncement`] for each call, without end |
+//! | `POST /agent/v1/calls/{id}` | frames of output ([`wharf_model::frame`]) | frames of input, at the same time |
 //! | `GET /agent/v1/files/{digest}` | | a tar archive |
 //! | `GET /agent/v1/tables` | | a line of [`wharf_model::Table`] at once and after every change, without end |
 //! | `POST /agent/v1/balancer` | [`wharf_model::BalancerView`] | 204 |
@@ -25,6 +27,15 @@ pub struct Announcement {
     pub generation: u64,
     /// Hash of the host's part: unchanged means nothing to fetch.
     pub hash: String,
+}
+
+/// "Do this": the agent takes it up with `POST /agent/v1/calls/{id}`, or the server forgets it after some seconds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CallAnnouncement {
+    /// Random; only the host that it was announced to may take it up, once.
+    pub id: String,
+    /// A [`wharf_model::Call`]. One that this agent's version does not know is answered with that.
+    pub call: serde_json::Value,
 }
 
 /// One host's part of a generation.

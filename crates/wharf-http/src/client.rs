@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use wharf_base::ErrorCode;
 
-use crate::listener::Ping;
+use crate::listener::{Ping, Windows};
 use crate::{ApiError, Error, ErrorBody};
 
 /// A request body of any kind.
@@ -34,6 +34,8 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
 
 /// LIMIT: bytes of an answer that is read into memory.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// LIMIT: bytes of a WebSocket message.
+const MESSAGE_BYTES_MAX: usize = 1 << 20;
 /// How long connecting (TCP and TLS) may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -45,7 +47,8 @@ pub struct Endpoint {
     tls: Option<Arc<rustls::ClientConfig>>,
 }
 
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+/// A connection, encrypted or not.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 impl Endpoint {
@@ -102,10 +105,12 @@ impl Endpoint {
 }
 
 /// Opens an HTTP/2 connection to `endpoint`. The second value must be awaited in a task of its own: it drives the
-/// connection and ends when it does. With `ping`, a server that does not answer in time ends the connection.
+/// connection and ends when it does. With `ping`, a server that does not answer in time ends the connection. `windows`
+/// bound what it may send ahead.
 pub async fn connect_h2(
     endpoint: &Endpoint,
     ping: Option<Ping>,
+    windows: Option<Windows>,
 ) -> Result<
     (
         hyper::client::conn::http2::SendRequest<Body>,
@@ -122,12 +127,22 @@ pub async fn connect_h2(
             .keep_alive_timeout(ping.timeout)
             .keep_alive_while_idle(true);
     }
+    if let Some(windows) = windows {
+        let stream_bytes = windows.stream as usize;
+        builder
+            .initial_stream_window_size(windows.stream)
+            .initial_connection_window_size(windows.connection)
+            .max_send_buf_size(stream_bytes);
+    }
     let (sender, connection) = builder
         .handshake(TokioIo::new(stream))
         .await
         .map_err(|source| Error::Exchange { peer: endpoint.authority(), source })?;
     Ok((sender, connection))
 }
+
+/// A connection that has become a WebSocket (RFC 6455).
+pub type WebSocket = tokio_tungstenite::WebSocketStream<Box<dyn Stream>>;
 
 /// A client of one server's API for commands: every request has a connection of its own.
 #[derive(Clone)]
@@ -165,13 +180,7 @@ impl Client {
             .body(body)
             .map_err(|error| Error::Url { url: path.to_owned(), reason: error.to_string() })?;
         if let Some(token) = &self.token {
-            let value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| {
-                Error::Api(ApiError::new(
-                    ErrorCode::Unauthenticated,
-                    "the token has characters that no token has",
-                ))
-            })?;
-            request.headers_mut().insert(header::AUTHORIZATION, value);
+            request.headers_mut().insert(header::AUTHORIZATION, bearer(token)?);
         }
         self.exchange(request).await
     }
@@ -239,6 +248,43 @@ impl Client {
         })
     }
 
+    /// Opens a WebSocket at `path`.
+    ///
+    /// Errors: `Api` when the server refuses, as for any other request.
+    pub async fn websocket(&self, path: &str) -> Result<WebSocket, Error> {
+        use tokio_tungstenite::tungstenite;
+        let url = format!("ws://{}{path}", self.endpoint.authority());
+        let mut request = tungstenite::client::IntoClientRequest::into_client_request(url.as_str())
+            .map_err(|error| Error::Url { url: url.clone(), reason: error.to_string() })?;
+        if let Some(token) = &self.token {
+            request.headers_mut().insert(header::AUTHORIZATION, bearer(token)?);
+        }
+        let stream = self.endpoint.dial(b"http/1.1").await?;
+        let answer = |reason: String| Error::Answer { peer: self.authority(), reason };
+        let limits = tungstenite::protocol::WebSocketConfig::default()
+            .max_message_size(Some(MESSAGE_BYTES_MAX))
+            .max_frame_size(Some(MESSAGE_BYTES_MAX));
+        match tokio_tungstenite::client_async_with_config(request, stream, Some(limits)).await {
+            Ok((socket, _)) => Ok(socket),
+            Err(tungstenite::Error::Http(response)) => {
+                let status = response.status();
+                let bytes = response.into_body().unwrap_or_default();
+                Err(self.refusal(status, &bytes))
+            }
+            Err(error) => Err(answer(error.to_string())),
+        }
+    }
+
+    fn refusal(&self, status: http::StatusCode, bytes: &[u8]) -> Error {
+        match serde_json::from_slice::<ErrorBody>(bytes) {
+            Ok(body) => Error::Api(body.error),
+            Err(_) => Error::Answer {
+                peer: self.authority(),
+                reason: format!("{status}: {}", String::from_utf8_lossy(&bytes[..bytes.len().min(200)])),
+            },
+        }
+    }
+
     async fn bytes(&self, method: Method, path: &str, body: Body) -> Result<Bytes, Error> {
         let response = self.send(method, path, body).await?;
         let response = self.checked(response).await?;
@@ -260,14 +306,15 @@ impl Client {
             return Ok(response);
         }
         let bytes = self.collect(response).await?;
-        Err(match serde_json::from_slice::<ErrorBody>(&bytes) {
-            Ok(body) => Error::Api(body.error),
-            Err(_) => Error::Answer {
-                peer: self.authority(),
-                reason: format!("{status}: {}", String::from_utf8_lossy(&bytes[..bytes.len().min(200)])),
-            },
-        })
+        Err(self.refusal(status, &bytes))
     }
+}
+
+fn bearer(token: &str) -> Result<HeaderValue, Error> {
+    HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| {
+        let message = "the token has characters that no token has";
+        Error::Api(ApiError::new(ErrorCode::Unauthenticated, message))
+    })
 }
 
 /// Server-sent events as they arrive.

@@ -2,7 +2,7 @@
 //!
 //! - [`bind`] and [`serve`]: listeners with optional TLS, limits, drain on shutdown. Each request carries a [`Peer`].
 //! - [`pki`]: our certificate authority, server and host certificates, TLS configurations (rustls with ring).
-//! - [`Client`] and [`connect_h2`]: HTTP/1.1 for commands, HTTP/2 with pings for agents.
+//! - [`Client`] and [`connect_h2`]: HTTP/1.1 and WebSocket for commands, HTTP/2 with pings for agents.
 //! - [`ApiError`]: the one shape of an error answer, on both sides.
 //! - [`sse`]: server-sent events, written and read.
 
@@ -15,7 +15,8 @@ pub mod pki;
 pub mod sse;
 
 pub use api_error::{ApiError, ErrorBody};
-pub use client::{Body, Client, Endpoint, connect_h2, empty, full};
+pub use client::{Body, Client, Endpoint, WebSocket, connect_h2, empty, full};
 pub use error::Error;
-pub use listener::{Ping, ServerOptions, bind, serve, serve_stream};
+pub use listener::{Ping, ServerOptions, Windows, bind, serve, serve_stream};
 pub use peer::{Caller, Peer, Role};
+pub use tokio_tungstenite::tungstenite::Message as WebSocketMessage;

@@ -37,6 +37,19 @@ pub struct ServerOptions {
     pub drain_timeout: Duration,
     /// HTTP/2 pings from our side; a peer that does not answer in time is cut off.
     pub ping: Option<Ping>,
+    /// HTTP/2 flow control; `None` is hyper's.
+    pub windows: Option<Windows>,
+}
+
+/// How many bytes an HTTP/2 peer may send ahead of whoever reads them (RFC 9113 section 5.2).
+///
+/// `connection` must exceed `stream` times the streams that may stand still at a time: else those stop all others.
+#[derive(Clone, Copy, Debug)]
+pub struct Windows {
+    /// Bytes on one stream.
+    pub stream: u32,
+    /// Bytes on all streams of a connection.
+    pub connection: u32,
 }
 
 impl Default for ServerOptions {
@@ -47,6 +60,7 @@ impl Default for ServerOptions {
             drain_timeout: Duration::from_secs(10),
             // A peer that has lost power says nothing; without pings its connection would stay for ever.
             ping: Some(Ping { interval: Duration::from_secs(30), timeout: Duration::from_secs(20) }),
+            windows: None,
         }
     }
 }
@@ -175,6 +189,14 @@ pub async fn serve_stream<S>(
     builder.http2().timer(TokioTimer::new());
     if let Some(ping) = options.ping {
         builder.http2().keep_alive_interval(ping.interval).keep_alive_timeout(ping.timeout);
+    }
+    if let Some(windows) = options.windows {
+        let stream_bytes = windows.stream as usize;
+        builder
+            .http2()
+            .initial_stream_window_size(windows.stream)
+            .initial_connection_window_size(windows.connection)
+            .max_send_buf_size(stream_bytes);
     }
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     tokio::pin!(connection);

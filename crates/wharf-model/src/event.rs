@@ -65,6 +65,20 @@ pub enum Event {
     Drifted { host: Name, app: Name, instance: String, what: String, outcome: String },
     /// Something that no generation names was removed on request.
     OrphanRemoved { host: Name, what: String, name: String, by: String },
+    /// Somebody ran a command in a container. Its output is nobody else's.
+    Executed { app: Name, service: Name, instance: String, host: Name, command: String, by: String },
+    /// A one-off container of a service was started.
+    RunStarted {
+        app: Name,
+        service: Name,
+        release: u32,
+        run: String,
+        host: Name,
+        command: String,
+        by: String,
+    },
+    /// It ended, or was ended.
+    RunEnded { app: Name, service: Name, run: String, host: Name, detail: String },
     /// Somebody logged in.
     LoggedIn { who: String },
     /// An API token was made.

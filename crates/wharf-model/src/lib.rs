@@ -7,8 +7,10 @@
 //! [`Generation`], sends each host its part and collects [`HostReport`]s → from both it computes a [`Table`] → the
 //! balancers route by that table. Every change of state is an [`Event`], stored first and broadcast then.
 
+pub mod call;
 mod container;
 mod event;
+pub mod frame;
 mod generation;
 mod host;
 mod name;
@@ -16,11 +18,13 @@ pub mod ports;
 mod table;
 mod traffic;
 
+pub use call::Call;
 pub use container::{
     ContainerSpec, Healthcheck, MountSource, MountSpec, NetworkAttachment, PublishedPort, ResourceLimits,
     RestartPolicy, Transport,
 };
 pub use event::{Event, EventRecord, Topic};
+pub use frame::Frame;
 pub use generation::{
     AppDesired, Change, FileBundle, Generation, ImageSpec, Instance, NetworkSpec, Probe, RouteSpec, Serve,
     VolumeSpec, WaitFor,

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, watch};
 use wharf_base::{Digest, ErrorCode};
 
-use crate::{Change, Event, Generation, HostView, Observed, PoolsObserved};
+use crate::{Call, Change, Event, Frame, Generation, HostView, Name, Observed, PoolsObserved};
 
 /// What a port answers when it can't do what was asked.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -50,6 +50,26 @@ pub trait Hosts: Send + Sync {
 
     /// What the agents report, as it changes.
     fn observed(&self) -> watch::Receiver<Arc<Observed>>;
+}
+
+/// What containers on any host are asked to do. Filled by `fleet`; needed by `deploy`.
+#[async_trait]
+pub trait Calls: Send + Sync {
+    /// Hands a call to the agent of `host` and returns once the agent has taken it up.
+    ///
+    /// Errors: `NotFound` for an unknown host; `Unavailable` when its agent is not connected or does not take calls;
+    /// `ResourceExhausted` when the host has too many already. What goes wrong later is the session's last frame.
+    async fn call(&self, host: &Name, call: Call) -> Result<Session, PortError>;
+}
+
+/// A call that goes on at a host. Dropping either half ends it there.
+#[derive(Debug)]
+pub struct Session {
+    /// Input: [`Frame::Stdin`], [`Frame::StdinEnd`], [`Frame::Resize`], [`Frame::Signal`]. Waits while the other side
+    /// does not read.
+    pub input: mpsc::Sender<Frame>,
+    /// Output. The last one is [`crate::frame::Status::Exited`] or `Failed`; without it the host is gone.
+    pub output: mpsc::Receiver<Frame>,
 }
 
 /// The balancers. Filled by the binary from the local balancer and those that joined; needed by `deploy`.

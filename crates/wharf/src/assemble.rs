@@ -149,6 +149,7 @@ async fn control(
 
     let deploy_deps = wharf_deploy::Deps {
         hosts: Arc::new(fleet.clone()),
+        calls: Arc::new(fleet.clone()),
         pools: Arc::new(pools::merge(balancers, tasks)),
         builder: Arc::new(image.clone()),
         events: Arc::new(ground.events.clone()),

@@ -3,6 +3,7 @@
 mod client_args;
 mod fleet_args;
 mod lab_args;
+mod operate_args;
 mod server_args;
 
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ pub(crate) use client_args::{
 };
 pub(crate) use fleet_args::{AgentArgs, HostCommand, JoinArgs, JoinRole};
 pub(crate) use lab_args::{DemoArgs, LabArgs, LabCommand, LabInitArgs};
+pub(crate) use operate_args::{ExecArgs, LogsCommand, ProcessArgs, RunArgs, TailArgs, TokenCommand};
 pub(crate) use server_args::{ConfigCommand, Part, UpArgs};
 
 /// Takes a web application packaged for Docker from source to production and keeps it fast there.
@@ -159,6 +161,27 @@ pub(crate) enum Command {
     /// Remove what no generation names any more (see `wharf ps --orphans`); volumes only with --volumes --yes
     #[command(after_help = "Examples:\n  wharf prune\n  wharf prune shop --volumes --yes")]
     Prune(PruneArgs),
+    /// What containers print
+    #[command(subcommand, after_help = "Example:\n  wharf logs tail web --app shop --follow")]
+    Logs(LogsCommand),
+    /// Run a command in a container of a service, with a terminal
+    #[command(after_help = "Examples:\n  wharf exec web --app shop -- sh\n  \
+                            wharf exec db -T -- pg_dump shop > shop.sql\n\n\
+                            The exit status is the command's.")]
+    Exec(ExecArgs),
+    /// Run a command in a one-off container of a service
+    #[command(
+        after_help = "Examples:\n  wharf run web --app shop -- ./manage.py migrate\n  wharf run web -- sh\n\n\
+                            The container has the image, environment, networks and volumes of the release that serves,\n\
+                            and is removed afterwards. The exit status is the command's."
+    )]
+    Run(RunArgs),
+    /// Tokens for people and programs: list, make, remove
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  wharf token ls\n  wharf token create ci --role deployer\n  wharf token rm ci"
+    )]
+    Token(TokenCommand),
     /// Show what happened
     #[command(
         after_help = "Examples:\n  wharf events --follow\n  wharf events --kind deploys,hosts --app shop\n  wharf events --who ann"

@@ -11,10 +11,14 @@ mod host;
 mod join;
 mod lab;
 mod login;
+mod logs;
+mod operate;
 mod orphans;
 mod project;
 mod registry;
 mod releases;
+mod terminal;
+mod token;
 mod up;
 
 use clap::CommandFactory;
@@ -59,6 +63,11 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Ps(arguments) => interruptible(apps::ps(&global, arguments, output)).await,
             Command::Prune(arguments) => interruptible(orphans::prune(&global, arguments, output)).await,
             Command::Rm(arguments) => interruptible(apps::remove(&global, arguments, output)).await,
+            Command::Logs(command) => interruptible(logs::run(&global, command, output)).await,
+            // These two pass Ctrl-C on.
+            Command::Exec(arguments) => operate::exec(&global, arguments).await,
+            Command::Run(arguments) => operate::run(&global, arguments).await,
+            Command::Token(command) => interruptible(token::run(&global, command, output)).await,
             Command::Events(arguments) => interruptible(events::run(&global, arguments, output)).await,
             Command::Registry(command) => interruptible(registry::run(&global, command, output)).await,
             Command::LabInit(_) | Command::Config(_) | Command::Logout | Command::Completions { .. } => {

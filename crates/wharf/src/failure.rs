@@ -21,10 +21,18 @@ pub(crate) fn usage(message: impl Into<String>) -> anyhow::Error {
 #[error("failed")]
 pub(crate) struct Reported;
 
+/// A command elsewhere ended with this status, which becomes ours.
+#[derive(Debug, thiserror::Error)]
+#[error("the command ended with status {0}")]
+pub(crate) struct Exited(pub(crate) u8);
+
 /// Prints `error` to standard error and says how the process ends.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     if error.is::<ClosedPipe>() {
         return ExitCode::SUCCESS;
+    }
+    if let Some(Exited(status)) = error.downcast_ref() {
+        return ExitCode::from(*status);
     }
     if error.is::<Reported>() {
         return ExitCode::FAILURE;

@@ -32,6 +32,7 @@ pub(crate) async fn server_with(world: &Arc<World>, data: &Path, config: Config)
     let tasks = Tasks::new();
     let deps = Deps {
         hosts: world.clone(),
+        calls: world.clone(),
         pools: world.clone(),
         builder: world.clone(),
         events: world.clone(),

@@ -9,9 +9,11 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use tokio::sync::{mpsc, watch};
 use wharf_base::{Digest, ErrorCode, Tasks, UnixMillis};
-use wharf_model::ports::{BuildRequest, BuiltImage, EventSink, Hosts, ImageBuilder, Pools, PortError};
+use wharf_model::ports::{
+    BuildRequest, BuiltImage, Calls, EventSink, Hosts, ImageBuilder, Pools, PortError, Session,
+};
 use wharf_model::{
-    BalancerView, Change, Event, Generation, HostReport, HostView, ImageReport, ImageSpec, ImageState,
+    BalancerView, Call, Change, Event, Generation, HostReport, HostView, ImageReport, ImageSpec, ImageState,
     Instance, InstanceReport, InstanceState, Liveness, Name, Observed, PoolsObserved, ReleaseTraffic,
 };
 
@@ -527,5 +529,13 @@ impl EventSink for World {
     fn emit(&self, event: Event) {
         self.with(|state| state.events.push(event));
         self.told.send_replace(());
+    }
+}
+
+/// Agents of this world take no calls: what needs some is tested with real ones.
+#[async_trait]
+impl Calls for World {
+    async fn call(&self, host: &Name, _: Call) -> Result<Session, PortError> {
+        Err(PortError::new(ErrorCode::Unavailable, format!("host `{host}` takes no calls")))
     }
 }

@@ -284,8 +284,9 @@ impl Converger {
         self.prune(turns, &desired, engine);
         if turns.is_untidy && turns.is_at_rest() {
             turns.is_untidy = false;
-            tidy::remove_networks(engine, &self.shop.owner, &turns.wanted).await;
-            tidy::remove_files(&self.shop.files, &turns.wanted).await;
+            let used = self.shop.with_runs(&turns.wanted);
+            tidy::remove_networks(engine, &self.shop.owner, &used).await;
+            tidy::remove_files(&self.shop.files, &used).await;
             turns.orphans_due = Instant::now();
         }
         if turns.orphans_due <= Instant::now() {

@@ -59,6 +59,29 @@ pub(crate) fn body(wanted: &Wanted, place: &Place<'_>) -> ContainerCreateBody {
     }
 }
 
+/// The same for a one-off container, which is nobody's instance.
+pub(crate) fn one_off_body(
+    wanted: &Wanted,
+    place: &Place<'_>,
+    stdin: bool,
+    terminal: bool,
+) -> ContainerCreateBody {
+    let mut body = body(wanted, place);
+    if let Some(all) = &mut body.labels {
+        for key in [labels::INSTANCE, labels::SPEC, labels::SLOT, labels::AFTER] {
+            all.remove(key);
+        }
+        all.insert(labels::RUN.to_owned(), wanted.instance.id.clone());
+    }
+    body.tty = Some(terminal);
+    body.open_stdin = Some(stdin);
+    body.stdin_once = Some(stdin);
+    body.attach_stdin = Some(stdin);
+    body.attach_stdout = Some(true);
+    body.attach_stderr = Some(true);
+    body
+}
+
 /// How the container takes part in one network.
 pub(crate) fn endpoint(network: &NetworkAttachment) -> EndpointSettings {
     EndpointSettings { aliases: Some(network.aliases.clone()), ..Default::default() }

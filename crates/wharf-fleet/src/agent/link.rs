@@ -72,22 +72,30 @@ impl Connector {
     async fn connect(&self, tasks: &Tasks) -> Result<(Server, Driver), Error> {
         match self {
             Connector::Network { endpoint, ping } => {
-                let (sender, driver) = wharf_http::connect_h2(endpoint, Some(*ping)).await?;
+                let (sender, driver) =
+                    wharf_http::connect_h2(endpoint, Some(*ping), Some(crate::server::WINDOWS)).await?;
                 Ok((Server { sender, authority: endpoint.authority() }, Box::pin(driver)))
             }
             Connector::Inside { router, host } => {
                 let (ours, theirs) = tokio::io::duplex(INSIDE_BYTES);
                 let peer =
                     Peer { address: None, is_tls: false, certificate: None, inside: Some(host.to_string()) };
-                let options = ServerOptions::default();
+                let options =
+                    ServerOptions { windows: Some(crate::server::WINDOWS), ..ServerOptions::default() };
                 let served =
                     wharf_http::serve_stream(theirs, peer, router.clone(), options, tasks.shutdown());
                 tasks.spawn("agent connection inside", served);
                 let authority = "the server".to_owned();
-                let (sender, driver) =
-                    hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(ours))
-                        .await
-                        .map_err(|source| wharf_http::Error::Exchange { peer: authority.clone(), source })?;
+                let windows = crate::server::WINDOWS;
+                let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+                builder
+                    .initial_stream_window_size(windows.stream)
+                    .initial_connection_window_size(windows.connection)
+                    .max_send_buf_size(windows.stream as usize);
+                let (sender, driver) = builder
+                    .handshake(TokioIo::new(ours))
+                    .await
+                    .map_err(|source| wharf_http::Error::Exchange { peer: authority.clone(), source })?;
                 Ok((Server { sender, authority }, Box::pin(driver)))
             }
         }
@@ -190,6 +198,11 @@ impl Server {
     /// GET of a body that the caller reads.
     pub(crate) async fn body(&self, path: &str) -> Result<Incoming, Error> {
         Ok(self.send(Method::GET, path, wharf_http::empty()).await?.into_body())
+    }
+
+    /// POST of a body that goes on while the answer's is read.
+    pub(crate) async fn exchange(&self, path: &str, body: Body) -> Result<Incoming, Error> {
+        Ok(self.send(Method::POST, path, body).await?.into_body())
     }
 
     /// GET of an endless stream of JSON lines.

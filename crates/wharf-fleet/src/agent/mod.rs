@@ -7,6 +7,7 @@
 //! Always true: a container without our owner label is never touched; a new desired state is on disk before it is acted
 //! on; when the agent stops, containers keep running; volumes are never removed.
 
+mod calls;
 mod converge;
 mod create;
 mod data;
@@ -33,8 +34,8 @@ mod work;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::{mpsc, watch};
 use wharf_base::{Clock, Tasks};
@@ -132,13 +133,7 @@ pub async fn start(config: AgentConfig, deps: AgentDeps, tasks: &Tasks) -> Resul
         report_interval: config.report_interval,
         resources: resources::Sampler::default(),
     };
-    let (connector, link_tasks) = (deps.connector, tasks.clone());
-    tasks.spawn("agent link", async move {
-        let run = async move |server| session.run(server).await;
-        link::keep_connected(connector, link_tasks, seed, online_sender, run).await;
-    });
-
-    let shop = work::Workshop {
+    let shop = Arc::new(work::Workshop {
         owner,
         host: deps.host,
         published: deps.published,
@@ -147,7 +142,26 @@ pub async fn start(config: AgentConfig, deps: AgentDeps, tasks: &Tasks) -> Resul
         server: online_receiver,
         pulled_bytes: AtomicU64::new(0),
         gates: gates::Gates::default(),
-    };
+        runs: Mutex::default(),
+    });
+    let desk = Arc::new(calls::Desk {
+        shop: Arc::clone(&shop),
+        engine: engine_receiver.clone(),
+        reports: report_receiver.clone(),
+        clock: Arc::clone(&deps.clock),
+        tasks: tasks.clone(),
+    });
+    tasks.spawn("agent leftovers", calls::remove_leftovers(Arc::clone(&desk)));
+    let (connector, link_tasks) = (deps.connector, tasks.clone());
+    tasks.spawn("agent link", async move {
+        let run = async move |server: link::Server| {
+            tokio::select! {
+                ended = session.run(server.clone()) => ended,
+                () = calls::serve(server, Arc::clone(&desk)) => Ok(()),
+            }
+        };
+        link::keep_connected(connector, link_tasks, seed, online_sender, run).await;
+    });
     let converger = converge::Converger {
         met: met::Met::load(data.met_path()),
         drifts: drift::log::Log::default(),
@@ -155,7 +169,7 @@ pub async fn start(config: AgentConfig, deps: AgentDeps, tasks: &Tasks) -> Resul
         config,
         clock: deps.clock,
         tasks: tasks.clone(),
-        shop: Arc::new(shop),
+        shop,
         desired: desired_receiver,
         engine: engine_receiver,
         wake,

@@ -228,6 +228,15 @@ fn steps_for(context: &Context<'_>, wanted: &Wanted, mine: &[&Found], deviations
 
 /// Everything that is slow or can fail comes before the old container is stopped.
 fn creation(wanted: &Wanted, removals: Vec<Step>) -> Vec<Step> {
+    let mut steps = preparation(wanted);
+    steps.extend(removals);
+    steps.push(Step::Create);
+    steps.push(Step::Start(None));
+    steps
+}
+
+/// What must be there before a container can be made.
+pub(crate) fn preparation(wanted: &Wanted) -> Vec<Step> {
     let spec = &wanted.instance.spec;
     let mut steps: Vec<Step> = spec.networks.iter().map(|one| Step::Network(one.network.clone())).collect();
     for mount in &spec.mounts {
@@ -238,9 +247,6 @@ fn creation(wanted: &Wanted, removals: Vec<Step>) -> Vec<Step> {
         }
     }
     steps.push(Step::Pull(spec.image.clone()));
-    steps.extend(removals);
-    steps.push(Step::Create);
-    steps.push(Step::Start(None));
     steps
 }
 

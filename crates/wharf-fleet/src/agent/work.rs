@@ -1,18 +1,19 @@
 //! Does the steps of one unit on the Engine. Every step looks first, or takes "already so" for an answer, so that a unit
 //! that was cut can be done again from its start.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use wharf_docker::bollard::errors::Error as BollardError;
 use wharf_docker::bollard::models::{
-    NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest, VolumeCreateRequest,
+    ContainerCreateBody, NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest,
+    VolumeCreateRequest,
 };
 use wharf_docker::bollard::query_parameters::{
     CreateContainerOptionsBuilder, InspectContainerOptions, InspectNetworkOptions, RemoveContainerOptions,
@@ -43,6 +44,16 @@ pub(crate) struct Workshop {
     pub(crate) pulled_bytes: AtomicU64,
     /// Networks, volumes, files and images, which instances share, are made by one unit at a time.
     pub(crate) gates: Gates,
+    /// One-off containers by id: what they use is not tidied away.
+    pub(crate) runs: Mutex<BTreeMap<String, Wanted>>,
+}
+
+impl Workshop {
+    /// `wanted`, and what one-off containers are.
+    pub(crate) fn with_runs(&self, wanted: &[Wanted]) -> Vec<Wanted> {
+        let runs = self.runs.lock().expect("no holder panics");
+        wanted.iter().chain(runs.values()).cloned().collect()
+    }
 }
 
 /// One unit's work.
@@ -189,17 +200,13 @@ impl Job {
         created.map(drop).map_err(|error| DockerError::api(format!("create volume {name}"), error).into())
     }
 
-    fn labels(
-        &self,
-        app: &Name,
-        users: std::collections::BTreeMap<String, String>,
-    ) -> HashMap<String, String> {
+    fn labels(&self, app: &Name, users: BTreeMap<String, String>) -> HashMap<String, String> {
         let ours = [(labels::OWNER, self.shop.owner.clone()), (labels::APP, app.to_string())];
         let ours = ours.map(|(key, value)| (key.to_owned(), value));
         users.into_iter().chain(ours).collect()
     }
 
-    async fn files(&self, digest: &str) -> Result<PathBuf, Error> {
+    pub(super) async fn files(&self, digest: &str) -> Result<PathBuf, Error> {
         let (_, app) = self.wanted()?;
         let bundle = app.files.iter().find(|bundle| bundle.digest.as_str() == digest);
         let bundle = bundle.ok_or_else(|| Error::NoSuchFiles(digest.to_owned()))?;
@@ -210,6 +217,14 @@ impl Job {
 
     async fn create(&self, files: &HashMap<String, PathBuf>) -> Result<String, Error> {
         let (wanted, _) = self.wanted()?;
+        let shop = &self.shop;
+        let place = Place { owner: &shop.owner, host: &shop.host, published: shop.published, files };
+        self.create_from(create::body(wanted, &place)).await
+    }
+
+    /// Makes the container of this body.
+    pub(super) async fn create_from(&self, body: ContainerCreateBody) -> Result<String, Error> {
+        let (wanted, _) = self.wanted()?;
         for mount in &wanted.instance.spec.mounts {
             if let MountSource::HostPath(path) = &mount.source {
                 // As Compose does; the Engine's mount API refuses a path that is missing.
@@ -219,13 +234,10 @@ impl Job {
                 }
             }
         }
-        let shop = &self.shop;
-        let place = Place { owner: &shop.owner, host: &shop.host, published: shop.published, files };
         let name = create::container_name(wanted);
         let options = CreateContainerOptionsBuilder::default().name(name).build();
         let doing = format!("create container {name}");
-        let created =
-            self.engine.docker().create_container(Some(options), create::body(wanted, &place)).await;
+        let created = self.engine.docker().create_container(Some(options), body).await;
         match created.map_err(|error| DockerError::api(&doing, error)) {
             Ok(created) => Ok(created.id),
             Err(error) if error.status() == Some(409) => Err(Error::Invalid(format!(
@@ -236,7 +248,7 @@ impl Job {
     }
 
     /// Connects what creation could not, then starts.
-    async fn start(&self, id: &str) -> Result<(), Error> {
+    pub(super) async fn start(&self, id: &str) -> Result<(), Error> {
         let (wanted, _) = self.wanted()?;
         for network in wanted.instance.spec.networks.iter().skip(1) {
             self.connect(id, &network.network).await?;

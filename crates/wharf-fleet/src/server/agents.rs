@@ -34,6 +34,8 @@ pub(crate) fn router(fleet: Arc<Fleet>) -> Router {
         .route("/agent/v1/watch", get(watch_generations))
         .route("/agent/v1/desired", get(desired))
         .route("/agent/v1/report", post(report))
+        .route("/agent/v1/calls", get(super::calls::announce))
+        .route("/agent/v1/calls/{id}", post(super::calls::take_up))
         .route("/agent/v1/files/{digest}", get(files))
         .route("/agent/v1/tables", get(watch_tables))
         .route("/agent/v1/balancer", post(balancer))
@@ -127,7 +129,7 @@ where
 }
 
 /// A JSON document per line (<https://github.com/ndjson/ndjson-spec>).
-fn ndjson<T: Serialize + 'static>(items: impl Stream<Item = T> + Send + 'static) -> Response {
+pub(super) fn ndjson<T: Serialize + 'static>(items: impl Stream<Item = T> + Send + 'static) -> Response {
     use futures_util::StreamExt as _;
     let lines = items.map(|item| {
         let mut line = serde_json::to_vec(&item).expect("plain records are JSON");
@@ -154,7 +156,7 @@ async fn report(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// A bundle that the host's part of the desired state mounts, and no other.
+/// A bundle that the host's part of the desired state mounts, or a call to it, and no other.
 async fn files(
     State(fleet): State<Arc<Fleet>>,
     Extension(identity): Extension<Identity>,
@@ -165,7 +167,9 @@ async fn files(
     let mounted = MountSource::Files(digest.to_string());
     let desired = fleet.desired(&identity.name);
     let instances = desired.apps.values().flat_map(|app| &app.instances);
-    if !instances.flat_map(|one| &one.spec.mounts).any(|mount| mount.source == mounted) {
+    if !fleet.calls.mounts(&identity.name, &mounted)
+        && !instances.flat_map(|one| &one.spec.mounts).any(|mount| mount.source == mounted)
+    {
         return Err(missing().into());
     }
     let path = (fleet.deps.files)(&digest).ok_or_else(missing)?;

@@ -17,6 +17,7 @@ use wharf_model::{
     Liveness, Name, Observed, PoolsObserved, Table,
 };
 
+use super::calls::Calls;
 use super::parts::Parts;
 use super::store::{HostRecord, Store};
 use super::{Deps, LocalHost, blind, validate};
@@ -35,6 +36,7 @@ pub(crate) struct Fleet {
     pub(crate) tables: watch::Sender<Arc<Table>>,
     pub(crate) balancers: watch::Sender<Arc<PoolsObserved>>,
     pub(crate) local_account: Option<RegistryAccount>,
+    pub(crate) calls: Calls,
     /// Something that the published values depend on has changed.
     pub(crate) changed: Notify,
     /// Held over a whole change of the desired state or the list of hosts.
@@ -127,6 +129,7 @@ impl Fleet {
             tables: watch::Sender::new(Arc::new(table)),
             balancers: watch::Sender::default(),
             local_account,
+            calls: Calls::default(),
             changed: Notify::new(),
             changing: tokio::sync::Mutex::new(()),
             state: Mutex::new(state),

@@ -11,6 +11,7 @@
 
 mod agents;
 mod blind;
+mod calls;
 mod fleet;
 mod join;
 mod orphans;
@@ -31,9 +32,9 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 use wharf_base::{Clock, Digest, Tasks};
 use wharf_http::pki::{Authority, ClientAuth};
-use wharf_http::{Ping, ServerOptions};
-use wharf_model::ports::{EventSink, Hosts, PortError, RegistryUser};
-use wharf_model::{Change, Generation, HostView, Name, Observed, PoolsObserved, Table};
+use wharf_http::{Ping, ServerOptions, Windows};
+use wharf_model::ports::{EventSink, Hosts, PortError, RegistryUser, Session};
+use wharf_model::{Call, Change, Generation, HostView, Name, Observed, PoolsObserved, Table};
 
 use crate::{Config, Error};
 
@@ -105,6 +106,7 @@ pub async fn start(config: Config, deps: Deps, tasks: &Tasks) -> Result<Handle, 
     let options = ServerOptions {
         connections_max: config.connections_max,
         ping: Some(Ping { interval: config.ping_interval, timeout: config.ping_timeout }),
+        windows: Some(WINDOWS),
         ..ServerOptions::default()
     };
     let fleet = Fleet::load(config, deps, port, tasks.clone()).await?;
@@ -184,6 +186,17 @@ impl Hosts for Handle {
         self.fleet.observed.subscribe()
     }
 }
+
+#[async_trait]
+impl wharf_model::ports::Calls for Handle {
+    async fn call(&self, host: &Name, call: Call) -> Result<Session, PortError> {
+        Ok(calls::call(&self.fleet, host, call).await?)
+    }
+}
+
+/// Flow control of an agent's connection, on both sides: if every call of a host stands still (64, of 128 KiB each),
+/// half of the connection's window is left for reports, files and what is announced.
+pub(crate) const WINDOWS: Windows = Windows { stream: 128 << 10, connection: 16 << 20 };
 
 /// Whether what joined with these labels is a balancer of its own, not a host.
 pub(crate) fn is_balancer(labels: &BTreeMap<String, String>) -> bool {

@@ -44,9 +44,12 @@ impl Event {
     pub fn topic(&self) -> Topic {
         match self {
             Event::LoggedIn { .. } | Event::TokenMade { .. } | Event::TokenRemoved { .. } => Topic::Access,
-            Event::InstanceChanged { .. } | Event::Drifted { .. } | Event::OrphanRemoved { .. } => {
-                Topic::Containers
-            }
+            Event::InstanceChanged { .. }
+            | Event::Drifted { .. }
+            | Event::OrphanRemoved { .. }
+            | Event::Executed { .. }
+            | Event::RunStarted { .. }
+            | Event::RunEnded { .. } => Topic::Containers,
             Event::DeployStarted { .. }
             | Event::DeployStep { .. }
             | Event::DeployOutput { .. }
@@ -72,7 +75,10 @@ impl Event {
             | Event::DeploySucceeded { app: of, .. }
             | Event::DeployFailed { app: of, .. }
             | Event::Drifted { app: of, .. }
-            | Event::Switched { app: of, .. } => of.as_str() == app,
+            | Event::Switched { app: of, .. }
+            | Event::Executed { app: of, .. }
+            | Event::RunStarted { app: of, .. }
+            | Event::RunEnded { app: of, .. } => of.as_str() == app,
             Event::InstanceChanged { instance, .. } => {
                 instance.strip_prefix(app).is_some_and(|rest| rest.starts_with('-'))
             }
@@ -90,6 +96,9 @@ impl Event {
             | Event::HostRemoved { host, .. }
             | Event::Drifted { host, .. }
             | Event::OrphanRemoved { host, .. }
+            | Event::Executed { host, .. }
+            | Event::RunStarted { host, .. }
+            | Event::RunEnded { host, .. }
             | Event::InstanceChanged { host, .. } => Some(host.as_str()),
             _ => None,
         }
@@ -102,6 +111,8 @@ impl Event {
             | Event::HostRemoved { by, .. }
             | Event::OrphanRemoved { by, .. }
             | Event::DeployStarted { by, .. }
+            | Event::Executed { by, .. }
+            | Event::RunStarted { by, .. }
             | Event::TokenMade { by, .. }
             | Event::TokenRemoved { by, .. } => Some(by),
             Event::GenerationMade { author, .. } => Some(author),

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use wharf_model::{Event, EventRecord};
 
+use super::follow::Again;
 use crate::cli::{EventsArgs, Global};
 use crate::context;
 use crate::output::Output;
@@ -29,13 +30,23 @@ pub(super) async fn run(global: &Global, arguments: EventsArgs, output: Output) 
         last = record.id;
         print(record, output)?;
     }
-    let mut stream = client.events(&format!("/api/v1/events/stream?after={last}{filter}")).await?;
-    while let Some(event) = stream.next().await {
-        if let Ok(record) = serde_json::from_str::<EventRecord>(&event.data) {
-            print(&record, output)?;
+    // Ids have no gaps: what came while the connection was lost is told by the next one, once.
+    let mut again = Again::default();
+    loop {
+        match client.events(&format!("/api/v1/events/stream?after={last}{filter}")).await {
+            Ok(mut stream) => {
+                again.is_connected();
+                while let Some(event) = stream.next().await {
+                    if let Ok(record) = serde_json::from_str::<EventRecord>(&event.data) {
+                        last = record.id;
+                        print(&record, output)?;
+                    }
+                }
+            }
+            Err(error) => again.unless_lost(error)?,
         }
+        again.wait().await;
     }
-    anyhow::bail!("the server has ended the stream")
 }
 
 /// The rest of the query. What is no plain word is written in percent.
@@ -48,7 +59,7 @@ fn filter(arguments: &EventsArgs) -> String {
 }
 
 /// RFC 3986, section 2.1.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~,".contains(byte);
     text.bytes()
         .map(|byte| if plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
@@ -113,6 +124,13 @@ pub(super) fn sentence(event: &Event) -> String {
         Event::OrphanRemoved { host, what, name, by } => {
             format!("{what} {name} on {host}, which no generation names, was removed, by {by}")
         }
+        Event::Executed { instance, host, command, by, .. } => {
+            format!("{by} ran `{command}` in {instance} on {host}")
+        }
+        Event::RunStarted { run, release, host, command, by, .. } => {
+            format!("{by} runs `{command}` with release {release} as {run} on {host}")
+        }
+        Event::RunEnded { run, host, detail, .. } => format!("{run} on {host} {detail}"),
         Event::LoggedIn { who } => format!("{who} logged in"),
         Event::TokenMade { name, role, by } => format!("token {name} with role {role} was made, by {by}"),
         Event::TokenRemoved { name, by } => format!("token {name} was removed, by {by}"),

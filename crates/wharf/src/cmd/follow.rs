@@ -1,6 +1,6 @@
 //! Follows a deploy that runs on the server, and prints its steps as they end.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use serde_json::Value;
@@ -117,6 +117,41 @@ fn reason(error: &str, failed: Option<&Value>) -> String {
             format!("`{step}` did not succeed, as said above")
         }
         _ => error.to_owned(),
+    }
+}
+
+/// Keeps a stream going over a restart of the server.
+#[derive(Default)]
+pub(super) struct Again {
+    was_connected: bool,
+    tries: u32,
+}
+
+impl Again {
+    /// It has begun.
+    pub(super) fn is_connected(&mut self) {
+        if self.tries > 0 && self.was_connected {
+            eprintln!("wharf: connected again");
+        }
+        (self.was_connected, self.tries) = (true, 0);
+    }
+
+    /// Passes on what another try won't change: a first connection that fails, a token that is refused.
+    pub(super) fn unless_lost(&self, error: wharf_http::Error) -> anyhow::Result<()> {
+        use wharf_base::ErrorCode::{DeadlineExceeded, Unavailable};
+        if self.was_connected && matches!(error.code(), Unavailable | DeadlineExceeded) {
+            return Ok(());
+        }
+        Err(error.into())
+    }
+
+    /// Waits a little longer each time, at most 5 s.
+    pub(super) async fn wait(&mut self) {
+        if self.tries == 0 {
+            eprintln!("wharf: the connection to the server is lost; trying again");
+        }
+        self.tries += 1;
+        tokio::time::sleep(Duration::from_millis(250) * self.tries.min(20)).await;
     }
 }
 

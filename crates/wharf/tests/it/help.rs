@@ -46,7 +46,19 @@ fn every_command_has_help_with_an_example() {
         assert!(global.contains("--server") && global.contains("--data"), "{command}: {help}");
         seen.push(command);
     });
-    for command in ["up", "deploy", "deploy abort", "host drain", "lab ssh", "registry ls", "config schema"] {
+    for command in [
+        "up",
+        "deploy",
+        "deploy abort",
+        "host drain",
+        "lab ssh",
+        "registry ls",
+        "config schema",
+        "logs tail",
+        "exec",
+        "run",
+        "token create",
+    ] {
         assert!(seen.iter().any(|seen| seen == command), "{command} is not among {seen:?}");
     }
 }

@@ -16,6 +16,7 @@ mod docker;
 mod help;
 mod hosts;
 mod load;
+mod operate;
 mod output;
 mod plans;
 mod program;

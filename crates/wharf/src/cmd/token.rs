@@ -1,0 +1,78 @@
+//! `wharf token`: list, create, remove.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use wharf_base::{Clock, SystemClock, UnixMillis};
+
+use crate::cli::{Global, TokenCommand};
+use crate::context;
+use crate::failure::usage;
+use crate::output::{Output, Table, ago};
+
+#[derive(Serialize, Deserialize)]
+struct Tokens {
+    tokens: Vec<Token>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Token {
+    id: String,
+    name: String,
+    role: String,
+    created: UnixMillis,
+    last_used: Option<UnixMillis>,
+}
+
+pub(super) async fn run(global: &Global, command: TokenCommand, output: Output) -> anyhow::Result<()> {
+    let client = context::client(global)?;
+    match command {
+        TokenCommand::Ls => {
+            let answer: Tokens = client.get("/api/v1/tokens").await?;
+            output.result(&answer, || table(&answer.tokens))
+        }
+        TokenCommand::Create { name, role } => {
+            let role = format!("{role:?}").to_lowercase();
+            let answer: Value = client.post("/api/v1/tokens", &json!({ "name": name, "role": role })).await?;
+            output.result(&answer, || {
+                format!(
+                    "{}\n\nThis is shown once. It is the {role} `{name}`: wharf login URL --token …",
+                    answer["token"].as_str().unwrap_or_default()
+                )
+            })
+        }
+        TokenCommand::Rm { name } => {
+            let known: Tokens = client.get("/api/v1/tokens").await?;
+            let meant: Vec<&Token> =
+                known.tokens.iter().filter(|one| one.name == name || one.id == name).collect();
+            let id = match meant.as_slice() {
+                [one] => one.id.clone(),
+                [] => anyhow::bail!("there is no token `{name}`\n  hint: `wharf token ls` lists them"),
+                several => {
+                    let ids: Vec<&str> = several.iter().map(|one| one.id.as_str()).collect();
+                    return Err(usage(format!(
+                        "{} tokens are called `{name}`\n  hint: name one by its id: {}",
+                        several.len(),
+                        ids.join(", ")
+                    )));
+                }
+            };
+            client.delete(&format!("/api/v1/tokens/{id}")).await?;
+            output.result(&json!({ "removed": id }), || format!("token {name} is removed"))
+        }
+    }
+}
+
+fn table(tokens: &[Token]) -> String {
+    let now = SystemClock.now();
+    let mut table = Table::new(&["NAME", "ROLE", "ID", "CREATED", "USED"]);
+    for token in tokens {
+        table.row(vec![
+            token.name.clone(),
+            token.role.clone(),
+            token.id.clone(),
+            format!("{} ago", ago(now.since(token.created))),
+            token.last_used.map_or_else(|| "never".to_owned(), |at| format!("{} ago", ago(now.since(at)))),
+        ]);
+    }
+    table.render()
+}
