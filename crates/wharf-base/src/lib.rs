@@ -9,6 +9,8 @@ mod byte_size;
 mod digest;
 pub mod duration;
 mod error_code;
+#[cfg(feature = "runtime")]
+mod power_loss;
 mod suggest;
 
 #[cfg(feature = "runtime")]
@@ -27,5 +29,7 @@ pub use suggest::suggest;
 pub use backoff::Backoff;
 #[cfg(feature = "runtime")]
 pub use clock::{Clock, ManualClock, SystemClock, UnixMillis, format_utc};
+#[cfg(feature = "runtime")]
+pub use power_loss::power_loss;
 #[cfg(feature = "runtime")]
 pub use tasks::{Shutdown, TaskReport, Tasks};

@@ -349,6 +349,9 @@ pub struct XWharf {
     /// What is done when somebody changes its containers by hand; `None` puts them right.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drift: Option<DriftPolicy>,
+    /// What happens to its containers when their host is lost; `None` leaves it to the rule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reschedule: Option<Reschedule>,
 }
 
 /// `drift: repair` or `report`.
@@ -359,6 +362,16 @@ pub enum DriftPolicy {
     Repair,
     /// It is left as it is; an event and `wharf plan` tell.
     Report,
+}
+
+/// `reschedule`: whether containers are started elsewhere when their host is lost. A lost host may still run them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reschedule {
+    /// Yes, although two may then run at the same time.
+    Always,
+    /// No.
+    Never,
 }
 
 /// `hosts: pool(web)`, `label(key=value)`, `host(name)` or `any`.

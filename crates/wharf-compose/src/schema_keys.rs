@@ -412,7 +412,7 @@ pub(crate) const VOLUME: Keys = complete(&["driver", "driver_opts", "external", 
 pub(crate) const EXTERNAL: Keys = complete(&["name"]);
 
 /// `x-wharf` of a service.
-pub(crate) const X_WHARF: Keys = ours(&["drift", "health", "hosts", "rollout", "route"]);
+pub(crate) const X_WHARF: Keys = ours(&["drift", "health", "hosts", "reschedule", "rollout", "route"]);
 
 /// `x-wharf.route`
 pub(crate) const X_WHARF_ROUTE: Keys = ours(&["balance", "host", "path", "port", "timeout"]);

@@ -41,6 +41,12 @@ pub struct Config {
     #[serde(with = "wharf_base::duration")]
     #[schemars(with = "String")]
     pub move_retry: Duration,
+    /// Containers of a lost host that may run twice for a while are started elsewhere.
+    pub reschedule: bool,
+    /// How long a host must be lost before that.
+    #[serde(with = "wharf_base::duration")]
+    #[schemars(with = "String")]
+    pub reschedule_after: Duration,
     /// Services of one application.
     pub services_max: usize,
     /// Containers of one service.
@@ -75,6 +81,9 @@ impl Default for Config {
             commit_tries_max: 10,
             move_check: Duration::from_secs(2),
             move_retry: Duration::from_secs(60),
+            reschedule: true,
+            // Longer than the restart of an agent takes, short enough to run elsewhere within 5 s of the loss.
+            reschedule_after: Duration::from_secs(2),
             services_max: 100,
             replicas_max: 100,
             releases_kept: 20,

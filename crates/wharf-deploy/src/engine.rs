@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
-use wharf_base::{Backoff, Clock, Tasks};
+use wharf_base::{Backoff, Clock, Tasks, power_loss};
 use wharf_model::ports::{Calls, EventSink, Hosts, ImageBuilder, Pools, PortError};
 use wharf_model::{AppDesired, Change, Event, Generation, Name};
 use wharf_state::Database;
 
 use crate::api::StepView;
+use crate::losses::{self, Losses};
 use crate::rollout::Halt;
 use crate::run::Run;
 use crate::store::Store;
@@ -105,6 +106,12 @@ impl Engine {
         self.hosts.generation().apps.get(app).cloned()
     }
 
+    /// The lost hosts, and which of them are given up.
+    pub(crate) fn losses(&self) -> Losses {
+        let after = self.config.reschedule.then_some(self.config.reschedule_after);
+        losses::judge(&self.hosts.hosts(), &self.hosts.lost(), after)
+    }
+
     /// Containers of other applications by host.
     pub(crate) fn load_of_others(&self, generation: &Generation, app: &Name) -> BTreeMap<Name, u32> {
         let mut load: BTreeMap<Name, u32> = BTreeMap::new();
@@ -149,7 +156,10 @@ impl Engine {
                 desired: desired.clone(),
             };
             match self.hosts.commit(change).await {
-                Ok(generation) => return Ok(generation),
+                Ok(generation) => {
+                    power_loss(|| format!("{} {stage} committed", run.what.as_str()));
+                    return Ok(generation);
+                }
                 Err(error)
                     if error.code == wharf_base::ErrorCode::Unavailable
                         && tries < self.config.commit_tries_max
@@ -179,6 +189,7 @@ impl Engine {
     ) -> Result<T, Halt> {
         let began = Instant::now();
         self.tell(run, StepView { step: name.to_owned(), detail, ended: false, failed: false, millis: 0 });
+        power_loss(|| format!("{} {name} begins", run.what.as_str()));
         let (result, detail) = match work.await {
             Ok((value, detail)) => (Ok(value), detail),
             // A step that a restarted server will take up again has not ended.
@@ -195,6 +206,7 @@ impl Engine {
             // The deploy itself is not in danger: its phases are stored elsewhere and with care.
             tracing::warn!(%error, deploy = run.id, "the progress of a deploy could not be stored");
         }
+        power_loss(|| format!("{} {name} done", run.what.as_str()));
         result
     }
 

@@ -18,7 +18,7 @@ use crate::journal::Journal;
 use crate::mover;
 use crate::rollout::{self, Job, recover};
 use crate::run::{NewRun, Run};
-use crate::store::{App, NewDeploy, Progress, Store};
+use crate::store::{App, NewDeploy, NewRelease, Progress, Store};
 use crate::uploads::Uploads;
 use crate::{Config, Error, diff, plan};
 
@@ -148,7 +148,7 @@ impl Handle {
         if let Some(plan) = &request.plan {
             refuse_moved(app, plan, &now)?;
         }
-        self.begin(app, None, What::Deploy, by, Job::Deploy(Box::new(request))).await
+        self.begin(app, NewRelease::Next, What::Deploy, by, Job::Deploy(Box::new(request))).await
     }
 
     /// Starts a rollback to `release`, or to the one before the active one.
@@ -165,7 +165,7 @@ impl Handle {
             }
             Some(_) => {}
         }
-        self.begin(name, Some(release), What::Rollback, by, Job::Rollback).await
+        self.begin(name, NewRelease::Stored(release), What::Rollback, by, Job::Rollback).await
     }
 
     /// Starts to change numbers of instances.
@@ -199,30 +199,27 @@ impl Handle {
             let service: Name = service.parse().map_err(|error| Error::Invalid(format!("{error}")))?;
             numbers.insert(service, *replicas);
         }
-        self.begin(name, Some(active), What::Scale, by, Job::Scale(numbers)).await
+        self.begin(name, NewRelease::Active, What::Scale, by, Job::Scale(numbers)).await
     }
 
-    /// Whether other hosts can take what is on draining ones.
-    pub(crate) async fn can_move(&self, name: &Name) -> bool {
-        let busy = self.engine.runs().iter().any(|run| run.app == *name);
-        let feasible = async {
-            let active = self.active(name).await?;
-            rollout::can_move(&self.engine, name, active).await
-        };
-        !busy && feasible.await.unwrap_or(false)
-    }
-
-    /// Starts to move instances of an application away from draining hosts.
-    pub(crate) async fn move_away(&self, name: &Name) -> Result<Started, Error> {
+    /// What other hosts can take of what is on draining and lost ones. `None`: a deploy runs. Errors: no host fits.
+    pub(crate) async fn foresee_move(&self, name: &Name) -> Result<Option<rollout::Foreseen>, Error> {
+        if self.engine.runs().iter().any(|run| run.app == *name) {
+            return Ok(None);
+        }
         let active = self.active(name).await?;
-        self.begin(name, Some(active), What::Move, "wharf", Job::Move).await
+        Ok(Some(rollout::foresee_move(&self.engine, name, active).await?))
+    }
+
+    /// Starts to move instances of an application away from draining and lost hosts.
+    pub(crate) async fn move_away(&self, name: &Name) -> Result<Started, Error> {
+        self.begin(name, NewRelease::Active, What::Move, "wharf", Job::Move).await
     }
 
     /// Starts to remove an application with its releases. Its volumes stay on the hosts.
     pub async fn remove(&self, name: &Name, by: &str) -> Result<Started, Error> {
-        let app = self.known(name).await?;
-        let release = app.active.unwrap_or(0);
-        self.begin(name, Some(release), What::Remove, by, Job::Remove).await
+        self.known(name).await?;
+        self.begin(name, NewRelease::Active, What::Remove, by, Job::Remove).await
     }
 
     /// Deploys, the newest first, of one application or of all; at most 1,000.
@@ -296,7 +293,7 @@ impl Handle {
     async fn begin(
         &self,
         app: &Name,
-        release: Option<u32>,
+        release: NewRelease,
         what: What,
         by: &str,
         job: Job,

@@ -15,6 +15,7 @@ mod engine;
 mod error;
 mod handle;
 mod journal;
+mod losses;
 mod mover;
 mod operate;
 mod placement;

@@ -36,6 +36,8 @@ pub(crate) struct Want {
     pub may_run_twice: bool,
     /// It has data in a named volume: it stays on its host.
     pub keeps_data: bool,
+    /// Its containers may be started elsewhere while nobody knows whether those on a lost host still run.
+    pub may_be_rescheduled: bool,
     /// What it shares with others: names of services it depends on, `volume:<name>`.
     pub links: BTreeSet<String>,
 }
@@ -72,7 +74,8 @@ pub struct PlacementError {
     hint: &'static str,
 }
 
-/// Decides for all services of one application. `load` counts the containers of *other* applications by host.
+/// Decides for all services of one application. `load` counts the containers of *other* applications by host; what is on
+/// hosts that are `given_up` goes elsewhere if all of its group may and another host fits, else it stays.
 ///
 /// Errors: a service needs a new container and no host that matches is up; the message lists every host with the
 /// reason why it was left out.
@@ -80,6 +83,7 @@ pub(crate) fn place(
     wants: &[Want],
     hosts: &[HostView],
     load: &BTreeMap<Name, u32>,
+    given_up: &BTreeSet<Name>,
 ) -> Result<BTreeMap<Name, Decision>, PlacementError> {
     let mut load = load.clone();
     for want in wants {
@@ -91,7 +95,7 @@ pub(crate) fn place(
     }
     let mut decisions = BTreeMap::new();
     for group in groups(wants) {
-        decisions.extend(group::place(&group, hosts, &mut load)?);
+        decisions.extend(group::place(&group, hosts, &mut load, given_up)?);
     }
     Ok(decisions)
 }

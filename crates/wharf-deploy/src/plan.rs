@@ -10,6 +10,7 @@
 mod changes;
 mod items;
 mod lines;
+mod lost;
 mod stages;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,6 +50,8 @@ pub(crate) struct Input<'a> {
     pub is_resize: bool,
     /// Milliseconds that requests in flight get, for services that state none.
     pub drain_ms: u64,
+    /// Lost hosts whose containers go elsewhere if they may.
+    pub given_up: &'a BTreeSet<Name>,
 }
 
 /// What will happen.
@@ -64,6 +67,8 @@ pub(crate) struct Plan {
     pub services: Vec<ServicePlan>,
     /// What people should know, in words.
     pub warnings: Vec<String>,
+    /// What stays on hosts that are given up, and why, in words.
+    pub stays: Vec<String>,
     /// How it is carried out.
     pub rollout: Rollout,
 }
@@ -197,21 +202,23 @@ pub(crate) fn plan(input: &Input<'_>) -> Result<Plan, PlanError> {
         draft.check(&mut warnings)?;
     }
     let wants: Vec<Want> = drafts.iter().map(Draft::want).collect();
-    let decisions = placement::place(&wants, input.hosts, &input.load)?;
+    let decisions = placement::place(&wants, input.hosts, &input.load, input.given_up)?;
 
     let mut services = Vec::with_capacity(drafts.len());
     let mut outcomes = Vec::with_capacity(drafts.len());
+    let mut stays = Vec::new();
     for draft in &drafts {
         let outcome = draft.outcome(input, &decisions[draft.name]);
         draft.check_crowding(&outcome)?;
         services.push(draft.describe(&outcome, &decisions[draft.name]));
         warn_of_stay(input, draft, &outcome, &mut warnings);
+        stays.extend(lost::stays(input.given_up, draft, &drafts, &outcome));
         outcomes.push(outcome);
     }
     let gone = stages::gone(input);
     services.extend(lines::describe_gone(&gone));
     let rollout = stages::rollout(input, &drafts, outcomes, gone);
-    Ok(Plan { app: input.app.clone(), release: input.release, previous, services, warnings, rollout })
+    Ok(Plan { app: input.app.clone(), release: input.release, previous, services, warnings, stays, rollout })
 }
 
 /// Plans the removal of an application: requests stop, then everything goes.
@@ -219,7 +226,8 @@ pub(crate) fn removal(app: &Name, current: &AppDesired, drain_ms: u64) -> Plan {
     let services = lines::describe_gone(&current.instances);
     let rollout = stages::removal(current, drain_ms);
     let release = current.release;
-    Plan { app: app.clone(), release, previous: Some(release), services, warnings: Vec::new(), rollout }
+    let (warnings, stays) = (Vec::new(), Vec::new());
+    Plan { app: app.clone(), release, previous: Some(release), services, warnings, stays, rollout }
 }
 
 /// One service of the model beside what runs of it.
@@ -228,6 +236,8 @@ struct Draft<'a> {
     service: &'a ServiceModel,
     current: Vec<&'a Instance>,
     replicas: u32,
+    /// It is to run, but its data is gone.
+    is_bereft: bool,
     /// Differences to what runs, in words. Empty for a new service too.
     changes: Vec<FieldChange>,
     /// Why it can't run twice.
@@ -265,10 +275,14 @@ impl<'a> Draft<'a> {
             is_hidden
                 .then(|| "it has no route (`strategy: blue-green` in x-wharf.rollout allows it)".to_owned())
         };
+        let replicas = input.scales.get(name).copied().unwrap_or(service.replicas);
+        // Its data went with a host that was removed: only a deploy says that it is to begin with none.
+        let is_bereft = input.is_resize && current.is_empty() && strategy::keeps_data(&service.spec);
         Draft {
             name,
             service,
-            replicas: input.scales.get(name).copied().unwrap_or(service.replicas),
+            replicas: if is_bereft { 0 } else { replicas },
+            is_bereft: is_bereft && replicas > 0,
             changes,
             once: strategy::why_once(&service.spec).or_else(asked).or_else(hidden),
             current,
@@ -289,6 +303,9 @@ impl<'a> Draft<'a> {
                 "{}: {} containers write the volume `{volume}` at the same time; few programs can (databases can't)",
                 self.name, self.replicas
             ));
+        }
+        if self.is_bereft {
+            warnings.push(format!("{}: {}", self.name, lost::BEREFT));
         }
         if let (Some(once), true) = (&self.once, self.service.wants_blue_green) {
             warnings.push(format!("{}: not blue-green as the file asks, because {once}", self.name));
@@ -323,6 +340,7 @@ impl<'a> Draft<'a> {
             is_changed: self.is_new() || !self.changes.is_empty(),
             may_run_twice: self.once.is_none(),
             keeps_data: strategy::keeps_data(&self.service.spec),
+            may_be_rescheduled: lost::why_single(self.service, self.replicas).is_none(),
             links: self.service.links.clone(),
         }
     }

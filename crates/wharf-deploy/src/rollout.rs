@@ -34,7 +34,7 @@ use crate::engine::Engine;
 use crate::plan::Rollout;
 use crate::run::Run;
 
-pub(crate) use prepare::{Draft, can_move, foresee};
+pub(crate) use prepare::{Draft, Foreseen, foresee, foresee_move};
 
 /// What a run is to do.
 #[derive(Clone, Debug)]

@@ -13,7 +13,7 @@ use wharf_state::{Database, Migration, SqlError};
 use crate::Error;
 
 pub(crate) use apps::{App, Content, Release, Scale};
-pub(crate) use deploys::{NewDeploy, Phase, Planned, Progress, Stored};
+pub(crate) use deploys::{NewDeploy, NewRelease, Phase, Planned, Progress, Stored};
 
 const MIGRATIONS: &[Migration] = &[
     "

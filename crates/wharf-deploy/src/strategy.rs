@@ -19,6 +19,17 @@ pub(crate) fn why_once(spec: &ContainerSpec) -> Option<String> {
     })
 }
 
+/// Why a container with these settings can't go to another host without losing something, in words.
+pub(crate) fn why_on_its_host(spec: &ContainerSpec) -> Option<String> {
+    spec.mounts.iter().find_map(|mount| match &mount.source {
+        MountSource::Volume(name) => Some(format!("its volume `{name}` is there")),
+        MountSource::HostPath(path) if !mount.read_only => Some(format!("it writes `{path}` of the host")),
+        MountSource::HostPath(_) | MountSource::Anonymous | MountSource::Tmpfs | MountSource::Files(_) => {
+            None
+        }
+    })
+}
+
 /// Why two containers with these settings can't be on one host at all, in words.
 pub(crate) fn why_once_on_a_host(spec: &ContainerSpec) -> Option<String> {
     if let Some(name) = &spec.container_name {

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use wharf_base::Digest;
-use wharf_compose::project::{DriftPolicy, HostSelector, Project};
+use wharf_compose::project::{DriftPolicy, HostSelector, Project, Reschedule};
 use wharf_model::{
     Balance, ContainerSpec, FileBundle, HealthCheck, Name, NetworkSpec, Probe, Serve, VolumeSpec, WaitFor,
 };
@@ -76,6 +76,8 @@ pub(crate) struct ServiceModel {
     pub start_period_ms: u64,
     /// Another service waits for its successful end.
     pub is_job: bool,
+    /// What the file says about its containers on a lost host.
+    pub reschedule: Option<Reschedule>,
 }
 
 /// A route without its release.

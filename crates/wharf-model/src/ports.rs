@@ -1,7 +1,9 @@
 //! Ports: what one subsystem needs of another, named after the need. The binary connects them.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::{mpsc, watch};
@@ -50,6 +52,10 @@ pub trait Hosts: Send + Sync {
 
     /// What the agents report, as it changes.
     fn observed(&self) -> watch::Receiver<Arc<Observed>>;
+
+    /// Hosts whose connection was lost, and how long ago. A host that may still be about to connect because the server
+    /// itself has just started is not among them, whatever its `liveness`.
+    fn lost(&self) -> BTreeMap<Name, Duration>;
 }
 
 /// What containers on any host are asked to do. Filled by `fleet`; needed by `deploy`.
@@ -102,9 +108,9 @@ pub struct BuildRequest {
     /// Stage to build.
     pub target: Option<String>,
     /// Build arguments.
-    pub args: std::collections::BTreeMap<String, String>,
+    pub args: BTreeMap<String, String>,
     /// Labels of the image.
-    pub labels: std::collections::BTreeMap<String, String>,
+    pub labels: BTreeMap<String, String>,
 }
 
 /// What was built and pushed.

@@ -1,9 +1,12 @@
-//! `x-wharf` of a service: hosts, route, health, rollout, drift.
+//! `x-wharf` of a service: hosts, route, health, rollout, drift, reschedule.
 
 use std::time::Duration;
 
 use crate::diagnostic::{Kind, Problem};
-use crate::project::{Balance, DriftPolicy, Health, HostSelector, Rollout, Route, Service, Strategy, XWharf};
+use crate::project::{
+    Balance, DriftPolicy, Health, HostSelector, MountKind, Reschedule, Rollout, Route, Service, Strategy,
+    XWharf,
+};
 use crate::read::context::Context;
 use crate::read::scalar;
 use crate::schema_keys as keys;
@@ -20,6 +23,7 @@ const STRATEGIES: [(&str, Strategy); 2] =
 
 const DRIFT_POLICIES: [(&str, DriftPolicy); 2] =
     [("repair", DriftPolicy::Repair), ("report", DriftPolicy::Report)];
+const RESCHEDULES: [(&str, Reschedule); 2] = [("always", Reschedule::Always), ("never", Reschedule::Never)];
 
 /// Reads the extension; `service` is the rest of the service, read before.
 pub(super) fn read(cx: &mut Context<'_>, node: &Node, service: &Service, what: &str) -> XWharf {
@@ -37,12 +41,27 @@ pub(super) fn read(cx: &mut Context<'_>, node: &Node, service: &Service, what: &
                 let what = format_args!("`x-wharf.drift` of {what}");
                 x_wharf.drift = cx.scalar(value, what, |node| scalar::word(node, &DRIFT_POLICIES));
             }
+            "reschedule" => x_wharf.reschedule = read_reschedule(cx, value, service, what),
             _ => rollout = Some(value),
         }
     }
     x_wharf.health = health.and_then(|entry| read_health(cx, entry, x_wharf.route.as_ref(), what));
     x_wharf.rollout = rollout.and_then(|node| read_rollout(cx, node, service, x_wharf.route.is_some(), what));
     x_wharf
+}
+
+fn read_reschedule(cx: &mut Context<'_>, node: &Node, service: &Service, what: &str) -> Option<Reschedule> {
+    let of = format!("`x-wharf.reschedule` of {what}");
+    let word = cx.scalar(node, &of, |node| scalar::word(node, &RESCHEDULES))?;
+    let has_volume =
+        service.volumes.iter().any(|mount| mount.kind == MountKind::Volume && mount.source.is_some());
+    if word == Reschedule::Always && has_volume {
+        let message = format!("{of}: it has a volume, whose data is on its host and does not go along");
+        let problem = Problem::new(Kind::Reference, message);
+        cx.error(node.place, problem.hint("write `reschedule: never`, or leave it out"));
+        return None;
+    }
+    Some(word)
 }
 
 fn read_route(cx: &mut Context<'_>, entry: &Entry, what: &str) -> Option<Route> {

@@ -369,11 +369,11 @@ fn x_wharf() {
         ),
         (
             "x-wharf: {per_host: 2}",
-            "4:15: unknown key `per_host` in `x-wharf` of service `web` | it takes drift, health, hosts, rollout, route",
+            "4:15: unknown key `per_host` in `x-wharf` of service `web` | it takes drift, health, hosts, reschedule, rollout, route",
         ),
         (
             "x-wharf: {x-note: a}",
-            "4:15: unknown key `x-note` in `x-wharf` of service `web` | it takes drift, health, hosts, rollout, route",
+            "4:15: unknown key `x-note` in `x-wharf` of service `web` | it takes drift, health, hosts, reschedule, rollout, route",
         ),
         (
             "container_name: app\nx-wharf: {rollout: {strategy: blue-green}}",

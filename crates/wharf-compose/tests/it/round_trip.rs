@@ -128,8 +128,18 @@ fn x_wharf() -> impl Strategy<Value = XWharf> {
     let strategy = prop_oneof![Just(Strategy_::BlueGreen), Just(Strategy_::Recreate)];
     let rollout = (strategy, duration()).prop_map(|(strategy, drain)| Rollout { strategy, drain });
     let drift = prop_oneof![Just(DriftPolicy::Repair), Just(DriftPolicy::Report)];
-    (option::of(hosts), option::of(route), option::of(health), option::of(rollout), option::of(drift))
-        .prop_map(|(hosts, route, health, rollout, drift)| XWharf { hosts, route, health, rollout, drift })
+    let reschedule = prop_oneof![Just(Reschedule::Always), Just(Reschedule::Never)];
+    let policies = (option::of(drift), option::of(reschedule));
+    (option::of(hosts), option::of(route), option::of(health), option::of(rollout), policies).prop_map(
+        |(hosts, route, health, rollout, (drift, reschedule))| XWharf {
+            hosts,
+            route,
+            health,
+            rollout,
+            drift,
+            reschedule,
+        },
+    )
 }
 
 use proptest::strategy::Strategy;

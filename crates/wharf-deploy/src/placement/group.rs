@@ -21,8 +21,9 @@ pub(super) fn place(
     group: &[&Want],
     hosts: &[HostView],
     load: &mut BTreeMap<Name, u32>,
+    given_up: &BTreeSet<Name>,
 ) -> Result<Vec<(Name, Decision)>, PlacementError> {
-    let field = field(group, hosts, load);
+    let field = field(group, hosts, load, given_up);
     let is_new = |want: &Want| want.is_changed || field.has_changed_colour;
     let kept: Vec<Vec<u32>> = group
         .iter()
@@ -74,7 +75,12 @@ fn own_homes<'a>(want: &Want, hosts: &[HostView], chosen: &[&'a Name]) -> Vec<&'
 }
 
 /// The hosts that matter for the group.
-fn field<'a>(group: &[&Want], hosts: &'a [HostView], load: &BTreeMap<Name, u32>) -> Field<'a> {
+fn field<'a>(
+    group: &[&Want],
+    hosts: &'a [HostView],
+    load: &BTreeMap<Name, u32>,
+    given_up: &BTreeSet<Name>,
+) -> Field<'a> {
     let fits = |host: &HostView| group.iter().all(|want| matches(&want.selector, host));
     let current: Vec<&Name> = group.iter().flat_map(|want| &want.current).map(|spot| &spot.host).collect();
     let is_first = current.is_empty();
@@ -108,7 +114,10 @@ fn field<'a>(group: &[&Want], hosts: &'a [HostView], load: &BTreeMap<Name, u32>)
 
     // In a linked group a lost host keeps its containers only as long as nothing new has to find them there.
     let must_be_up = group.len() > 1 && is_changed;
-    let stays = |host: &&&HostView| !host.draining && (host.liveness == Liveness::Up || !must_be_up);
+    let is_left = |host: &HostView| !ready.is_empty() && is_left(group, &host.name, given_up);
+    let stays = |host: &&&HostView| {
+        !host.draining && !is_left(host) && (host.liveness == Liveness::Up || !must_be_up)
+    };
     let keepable = fitting.iter().filter(stays).map(|host| &host.name).collect();
 
     let serving = colour::serving(hosts, &current);
@@ -119,6 +128,12 @@ fn field<'a>(group: &[&Want], hosts: &'a [HostView], load: &BTreeMap<Name, u32>)
         ready.iter().copied().filter(|host| wanted.is_some() && colour::of(host) == wanted).collect();
     let has_changed_colour = !is_first && is_replaced && movable && wanted.is_some() && wanted != serving;
     Field { allowed: if coloured.is_empty() { ready } else { coloured }, keepable, has_changed_colour }
+}
+
+/// Whether the group leaves a host that is lost: everything that it has there may run twice for a while.
+fn is_left(group: &[&Want], host: &Name, given_up: &BTreeSet<Name>) -> bool {
+    let has_one = |want: &&&Want| want.current.iter().any(|spot| spot.host == *host);
+    given_up.contains(host) && group.iter().filter(has_one).all(|want| want.may_be_rescheduled)
 }
 
 /// The slots of an unchanged service that stay: on hosts that may keep them, the oldest first.

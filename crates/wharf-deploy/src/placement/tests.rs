@@ -9,7 +9,7 @@ fn name(text: &str) -> Name {
     text.parse().unwrap()
 }
 
-/// `green1 up colour=green pool=web`, `blue1 lost`, `h drains`.
+/// `green1 up colour=green pool=web`, `blue1 lost`, `h drains`, `h gone`: lost and given up.
 fn host(text: &str) -> HostView {
     let mut words = text.split(' ');
     let mut host = HostView {
@@ -38,7 +38,7 @@ fn host(text: &str) -> HostView {
     for word in words {
         match word {
             "up" => host.liveness = Liveness::Up,
-            "lost" => host.liveness = Liveness::Lost,
+            "lost" | "gone" => host.liveness = Liveness::Lost,
             "never" => host.liveness = Liveness::Never,
             "drains" => host.draining = true,
             label => {
@@ -65,6 +65,7 @@ fn want(text: &str) -> Want {
         is_changed: false,
         may_run_twice: true,
         keeps_data: false,
+        may_be_rescheduled: true,
         links: BTreeSet::new(),
     };
     for word in words {
@@ -77,7 +78,10 @@ fn want(text: &str) -> Want {
             _ if word == "at" => {}
             _ if word == "changed" => want.is_changed = true,
             _ if word == "once" => want.may_run_twice = false,
-            _ if word == "data" => (want.keeps_data, want.may_run_twice) = (true, false),
+            _ if word == "single" => (want.may_run_twice, want.may_be_rescheduled) = (false, false),
+            _ if word == "data" => {
+                (want.keeps_data, want.may_run_twice, want.may_be_rescheduled) = (true, false, false);
+            }
             _ => want.current.push(Spot { slot: want.current.len() as u32 + 1, host: name(word) }),
         }
     }
@@ -105,7 +109,9 @@ fn show(decisions: &BTreeMap<Name, Decision>) -> String {
 
 fn check(hosts_text: &str, wants: &[&str], expected: &str) {
     let wants: Vec<Want> = wants.iter().map(|text| want(text)).collect();
-    let placed = place(&wants, &hosts(hosts_text), &BTreeMap::new());
+    let given_up = hosts_text.split(", ").filter(|text| text.contains(" gone"));
+    let given_up = given_up.map(|text| name(text.split(' ').next().unwrap())).collect();
+    let placed = place(&wants, &hosts(hosts_text), &BTreeMap::new(), &given_up);
     let shown = placed.map_or_else(|error| error.to_string(), |decisions| show(&decisions));
     assert_eq!(shown, expected, "{hosts_text} / {wants:?}");
 }
@@ -119,8 +125,33 @@ fn spreads_over_the_least_loaded_hosts() {
     check("a, b", &["web 5"], "web | add a b a b a");
     check("a, b, c", &["api 1", "web 1"], "api | add a; web | add b");
     let load = BTreeMap::from([(name("a"), 3), (name("b"), 1)]);
-    let placed = place(&[want("web 2")], &hosts("a, b, c"), &load).unwrap();
+    let placed = place(&[want("web 2")], &hosts("a, b, c"), &load, &BTreeSet::new()).unwrap();
     assert_eq!(show(&placed), "web | add c b");
+}
+
+#[test]
+fn what_is_on_a_host_that_is_given_up_goes_elsewhere_if_all_of_its_group_may() {
+    check("a, b lost", &["web 2 at a b"], "web | keep 1 2");
+    check("a, b gone", &["web 2 at a b"], "web | keep 1 | add a | remove 2");
+    check("a, b gone, c", &["web 2 at a b"], "web | keep 1 | add c | remove 2");
+    check("a, b gone", &["web 1 at b single"], "web | keep 1");
+    check("a, b gone", &["db 1 at b data"], "db | keep 1");
+    check("a, b gone", &["db 1 at b single", "web 1 at b links=db"], "db | keep 1; web | keep 1");
+    check(
+        "a, b gone",
+        &["cache 1 at b", "web 1 at b links=cache"],
+        "cache | add a | remove 1; web | add a | remove 1",
+    );
+    // The single one is elsewhere: it does not hold the others back.
+    check(
+        "a, b gone",
+        &["cache 1 at a single", "web 2 at a b links=cache"],
+        "cache | keep 1; web | keep 1 | add a | remove 2",
+    );
+    // Nobody else fits: it stays, and does not stand in the way of others.
+    check("a, b gone pool=x", &["api 1 at b", "web 1 at b pool=x"], "api | add a | remove 1; web | keep 1");
+    check("a lost, b gone", &["web 1 at b"], "web | keep 1");
+    check("a drains, b gone", &["web 1 at b"], "web | keep 1");
 }
 
 #[test]
@@ -217,7 +248,7 @@ fn says_which_hosts_there_are_and_why_none_will_do() {
         "no host can run `web` (x-wharf.hosts: pool(web)): a is lost, b does not match, c never connected, d drains\n  \
          hint: `wharf host ls` shows labels and states; a host drains until `wharf host drain --undo`",
     );
-    let error = place(&[want("web 1")], &[], &BTreeMap::new()).unwrap_err().to_string();
+    let error = place(&[want("web 1")], &[], &BTreeMap::new(), &BTreeSet::new()).unwrap_err().to_string();
     assert_eq!(
         error,
         "no host can run `web` (x-wharf.hosts: any): no host has joined\n  hint: see `wharf join --help`"
@@ -284,8 +315,8 @@ fn any_wants() -> impl Strategy<Value = Vec<Want>> {
 proptest! {
     #[test]
     fn nothing_is_lost_and_nothing_lands_where_it_must_not(hosts in any_hosts(), wants in any_wants()) {
-        let Ok(placed) = place(&wants, &hosts, &BTreeMap::new()) else { return Ok(()) };
-        prop_assert_eq!(&placed, &place(&wants, &hosts, &BTreeMap::new()).unwrap());
+        let Ok(placed) = place(&wants, &hosts, &BTreeMap::new(), &BTreeSet::new()) else { return Ok(()) };
+        prop_assert_eq!(&placed, &place(&wants, &hosts, &BTreeMap::new(), &BTreeSet::new()).unwrap());
         for want in &wants {
             let decision = &placed[&want.service];
             prop_assert_eq!(decision.kept.len() + decision.added.len(), want.replicas as usize);
@@ -305,7 +336,7 @@ proptest! {
 
     #[test]
     fn placing_again_changes_nothing(hosts in any_hosts(), wants in any_wants()) {
-        let Ok(placed) = place(&wants, &hosts, &BTreeMap::new()) else { return Ok(()) };
+        let Ok(placed) = place(&wants, &hosts, &BTreeMap::new(), &BTreeSet::new()) else { return Ok(()) };
         let settled: Vec<Want> = wants
             .iter()
             .map(|want| {
@@ -319,7 +350,7 @@ proptest! {
                 Want { is_changed: false, current, ..want.clone() }
             })
             .collect();
-        for (service, decision) in place(&settled, &hosts, &BTreeMap::new()).unwrap() {
+        for (service, decision) in place(&settled, &hosts, &BTreeMap::new(), &BTreeSet::new()).unwrap() {
             prop_assert!(decision.added.is_empty() && decision.removed.is_empty(), "{service}: {decision:?}");
         }
     }

@@ -14,6 +14,7 @@ struct Paper {
     current: Option<AppDesired>,
     release: u32,
     scales: BTreeMap<Name, u32>,
+    given_up: BTreeSet<Name>,
 }
 
 fn name(text: &str) -> Name {
@@ -48,7 +49,13 @@ fn paper(hosts: &[&str]) -> Paper {
             instances_healthy: 0,
         }
     };
-    Paper { hosts: hosts.iter().map(host).collect(), current: None, release: 0, scales: BTreeMap::new() }
+    Paper {
+        hosts: hosts.iter().map(host).collect(),
+        current: None,
+        release: 0,
+        scales: BTreeMap::new(),
+        given_up: BTreeSet::new(),
+    }
 }
 
 impl Paper {
@@ -68,6 +75,7 @@ impl Paper {
             scales: &self.scales,
             is_resize,
             drain_ms: 30_000,
+            given_up: &self.given_up,
         })
     }
 

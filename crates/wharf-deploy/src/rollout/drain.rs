@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use wharf_model::{BalancerView, Name, PoolsObserved};
+use wharf_model::{BalancerView, Liveness, Name};
 
 use super::Halt;
 use super::switch::counted;
@@ -14,7 +14,12 @@ use crate::run::Run;
 
 /// Waits until nothing is in flight on what leaves.
 pub(super) async fn drain(engine: &Engine, run: &Run, rollout: &Rollout) -> Result<(), Halt> {
-    let leaving: Vec<&Leaving> = rollout.leaving.iter().filter(|one| one.is_routed).collect();
+    // What is in flight on a lost host nobody can wait for.
+    let observed = engine.hosts.observed().borrow().clone();
+    let is_up =
+        |one: &&Leaving| observed.hosts.get(&one.host).is_some_and(|(liveness, _)| *liveness == Liveness::Up);
+    let leaving: Vec<Leaving> =
+        rollout.leaving.iter().filter(|one| one.is_routed).filter(is_up).cloned().collect();
     if leaving.is_empty() {
         return Ok(());
     }
@@ -24,20 +29,7 @@ pub(super) async fn drain(engine: &Engine, run: &Run, rollout: &Rollout) -> Resu
     let detail = format!("requests in flight get {}", wharf_base::duration::format(deadline));
     engine
         .step(run, "drain", detail, async {
-            let until = Instant::now() + deadline;
-            let watched = watch_until(engine.pools.observed(), |pools| {
-                match in_flight(pools, &run.app, &leaving, generation) {
-                    InFlight::Known(0) => Look::Done(InFlight::Known(0)),
-                    left if Instant::now() >= until => Look::Done(left),
-                    left => {
-                        if let InFlight::Known(count) = left {
-                            engine.detail(run, format!("{} in flight", counted(count as usize, "request")));
-                        }
-                        Look::Wait(until)
-                    }
-                }
-            });
-            let told = match engine.unless_stopping(watched).await? {
+            let told = match wait_for(engine, run, &leaving, generation, rollout.drain_ms, None).await? {
                 InFlight::Known(0) => "no request was cut".to_owned(),
                 InFlight::Known(count) => {
                     tracing::warn!(app = %run.app, count, "requests are cut at the end of the drain");
@@ -50,20 +42,52 @@ pub(super) async fn drain(engine: &Engine, run: &Run, rollout: &Rollout) -> Resu
         .await
 }
 
+/// Waits until nothing is in flight on `leaving`, or for so long; returns what is left. With `only`, other balancers don't
+/// count.
+pub(super) async fn wait_for(
+    engine: &Engine,
+    run: &Run,
+    leaving: &[Leaving],
+    generation: u64,
+    millis: u64,
+    only: Option<&BTreeSet<String>>,
+) -> Result<InFlight, Halt> {
+    let until = Instant::now() + Duration::from_millis(millis);
+    let watched = watch_until(engine.pools.observed(), |pools| {
+        let balancers = pools.balancers.iter().filter(|one| only.is_none_or(|only| only.contains(&one.name)));
+        match in_flight(balancers, &run.app, leaving, generation) {
+            InFlight::Known(0) => Look::Done(InFlight::Known(0)),
+            left if Instant::now() >= until => Look::Done(left),
+            left => {
+                if let InFlight::Known(count) = left {
+                    engine.detail(run, format!("{} in flight", counted(count as usize, "request")));
+                }
+                Look::Wait(until)
+            }
+        }
+    });
+    engine.unless_stopping(watched).await
+}
+
 /// Requests in flight on what leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum InFlight {
+pub(super) enum InFlight {
     Known(u64),
     /// A balancer has not followed yet, or does not count a single target.
     Unknown,
 }
 
-fn in_flight(pools: &PoolsObserved, app: &Name, leaving: &[&Leaving], generation: u64) -> InFlight {
+fn in_flight<'a>(
+    balancers: impl Iterator<Item = &'a BalancerView>,
+    app: &Name,
+    leaving: &[Leaving],
+    generation: u64,
+) -> InFlight {
     let releases: BTreeSet<(&Name, u32)> =
         leaving.iter().filter(|one| !one.shares_release).map(|one| (&one.service, one.release)).collect();
-    let alone: Vec<&&Leaving> = leaving.iter().filter(|one| one.shares_release).collect();
+    let alone: Vec<&Leaving> = leaving.iter().filter(|one| one.shares_release).collect();
     let mut count = 0;
-    for balancer in &pools.balancers {
+    for balancer in balancers {
         if balancer.generation < generation {
             return InFlight::Unknown;
         }
@@ -121,15 +145,15 @@ mod tests {
         let app: Name = "shop".parse().unwrap();
         let (old, single) = (leaving("old", 1, false), leaving("single", 2, true));
         for (balancers, leaving, expected) in [
-            (vec![], vec![&old], InFlight::Known(0)),
-            (vec![balancer(5, 1, 2, &[]), balancer(6, 1, 1, &[])], vec![&old], InFlight::Known(3)),
-            (vec![balancer(4, 1, 0, &[])], vec![&old], InFlight::Unknown),
-            (vec![balancer(5, 2, 9, &[])], vec![&old], InFlight::Known(0)),
-            (vec![balancer(5, 2, 9, &[("single", 1)])], vec![&single], InFlight::Known(1)),
-            (vec![balancer(5, 2, 9, &[])], vec![&single], InFlight::Unknown),
+            (vec![], vec![old.clone()], InFlight::Known(0)),
+            (vec![balancer(5, 1, 2, &[]), balancer(6, 1, 1, &[])], vec![old.clone()], InFlight::Known(3)),
+            (vec![balancer(4, 1, 0, &[])], vec![old.clone()], InFlight::Unknown),
+            (vec![balancer(5, 2, 9, &[])], vec![old.clone()], InFlight::Known(0)),
+            (vec![balancer(5, 2, 9, &[("single", 1)])], vec![single.clone()], InFlight::Known(1)),
+            (vec![balancer(5, 2, 9, &[])], vec![single.clone()], InFlight::Unknown),
         ] {
-            let pools = PoolsObserved { balancers };
-            assert_eq!(in_flight(&pools, &app, &leaving, 5), expected, "{pools:?}");
+            let found = in_flight(balancers.iter(), &app, &leaving, 5);
+            assert_eq!(found, expected, "{balancers:?}");
         }
     }
 }

@@ -1,13 +1,13 @@
 //! Step `plan`: from what was asked to a stored rollout.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use wharf_compose::project::Project;
 use wharf_model::Name;
 
 use super::{Halt, Job};
 use crate::Error;
-use crate::api::{DeployRequest, PlanView};
+use crate::api::{DeployRequest, PlanView, What};
 use crate::engine::Engine;
 use crate::plan::{self, Action, Input, Plan, PlanError, Rollout};
 use crate::run::Run;
@@ -87,7 +87,12 @@ async fn decide(engine: &Engine, run: &Run, draft: Draft) -> Result<(Plan, Optio
     let scales = scales(&content.project, known.clone(), new_scales)?;
     let images = at_registry(&content.images, &engine.registry);
     let model = translate::translate(app, &content.project, &images, &content.files)?;
-    let plan = make(engine, app, run.release(), &model, &scales, is_resize)?;
+    let how = match run.what {
+        What::Move => How::Move,
+        _ if is_resize => How::Resize,
+        _ => How::New,
+    };
+    let plan = make(engine, app, run.release(), &model, &scales, how)?;
     if let Draft::Deploy { expected: Some(expected), .. } = &draft {
         refuse_other(engine, &plan, expected)?;
     }
@@ -130,18 +135,30 @@ fn refuse_other(engine: &Engine, plan: &Plan, expected: &PlanView) -> Result<(),
     if moved.is_empty() { Ok(()) } else { Err(Error::Moved { app: plan.app.clone(), moved }) }
 }
 
+/// What is planned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    /// A release.
+    New,
+    /// Other numbers of the same.
+    Resize,
+    /// The same, elsewhere.
+    Move,
+}
+
 fn make(
     engine: &Engine,
     app: &Name,
     release: u32,
     model: &Model,
     scales: &[Scale],
-    is_resize: bool,
+    how: How,
 ) -> Result<Plan, Error> {
     let generation = engine.hosts.generation();
     let hosts = engine.hosts.hosts();
     let numbers: BTreeMap<Name, u32> =
         scales.iter().map(|scale| (scale.service.clone(), scale.replicas)).collect();
+    let given_up = if how == How::Move { engine.losses().given_up } else { BTreeSet::new() };
     let plan = plan::plan(&Input {
         app,
         release,
@@ -150,7 +167,8 @@ fn make(
         hosts: &hosts,
         load: engine.load_of_others(&generation, app),
         scales: &numbers,
-        is_resize,
+        is_resize: how != How::New,
+        given_up: &given_up,
         drain_ms: millis(engine.config.drain_deadline),
     })?;
     let observed = engine.hosts.observed().borrow().clone();
@@ -224,7 +242,7 @@ pub(crate) async fn foresee(
     }
     let scales = scales(&request.project, engine.store.scales(app).await?, None)?;
     let model = translate::translate(app, &request.project, &images, &request.files)?;
-    let mut plan = make(engine, app, next, &model, &scales, false)?;
+    let mut plan = make(engine, app, next, &model, &scales, How::New)?;
     let built =
         plan.services.iter_mut().filter(|service| unknown.iter().any(|name| *service.service == **name));
     for service in built {
@@ -249,13 +267,27 @@ fn at_registry(images: &BTreeMap<String, String>, registry: &str) -> BTreeMap<St
     images.iter().map(|(service, image)| (service.clone(), moved(image))).collect()
 }
 
-/// Whether moving instances of `app` away from draining hosts is possible and changes anything.
-pub(crate) async fn can_move(engine: &Engine, app: &Name, active: u32) -> Result<bool, Error> {
+/// What moving instances of `app` away from draining and lost hosts would do.
+pub(crate) struct Foreseen {
+    /// It changes something.
+    pub(crate) is_change: bool,
+    /// Only what is missing is made: nothing that runs would go.
+    pub(crate) is_addition: bool,
+    /// What stays on lost hosts, in words.
+    pub(crate) stays: Vec<String>,
+}
+
+/// Foresees a move. Errors: it can't be made.
+pub(crate) async fn foresee_move(engine: &Engine, app: &Name, active: u32) -> Result<Foreseen, Error> {
     let content = stored(engine, app, active).await?;
     let scales = engine.store.scales(app).await?;
     let images = at_registry(&content.images, &engine.registry);
     let model = translate::translate(app, &content.project, &images, &content.files)?;
-    Ok(!make(engine, app, active, &model, &scales, true)?.is_up_to_date())
+    let plan = make(engine, app, active, &model, &scales, How::Move)?;
+    let (is_change, rollout) = (!plan.is_up_to_date(), plan.rollout);
+    let is_addition =
+        !rollout.coming.is_empty() && rollout.leaving.is_empty() && rollout.stopped_first.is_empty();
+    Ok(Foreseen { is_change, is_addition, stays: plan.stays })
 }
 
 fn millis(duration: std::time::Duration) -> u64 {

@@ -6,11 +6,11 @@
 use std::collections::BTreeSet;
 
 use tokio::time::Instant;
-use wharf_model::{AppDesired, BalancerView, Event, PoolsObserved};
+use wharf_model::{AppDesired, BalancerView, Event, Instance, PoolsObserved};
 
-use super::Halt;
+use super::{Halt, drain};
 use crate::engine::{Engine, Look, watch_until};
-use crate::plan::Rollout;
+use crate::plan::{Leaving, Rollout};
 use crate::run::Run;
 
 /// Switches and waits until every balancer has followed. An `Err` means that nothing was switched, or not by all.
@@ -127,9 +127,15 @@ fn has_routes(rollout: &Rollout) -> bool {
     stages.into_iter().flatten().any(|desired| !desired.routes.is_empty())
 }
 
-/// Turns the balancers that have followed back while the new containers still run, so that the undo cuts nobody.
+/// Turns the balancers that have followed back and waits for what is in flight on the new containers, which still run, so
+/// that the undo cuts nobody.
 async fn withdraw(engine: &Engine, run: &Run, rollout: &Rollout, switched: u64) -> Result<(), Halt> {
-    let generation = engine.commit(run, &rollout.stages.started, "switch back").await?;
+    let mut back = rollout.stages.started.clone();
+    if let Some(back) = &mut back {
+        // Listed as draining, so that balancers count what is in flight there.
+        back.draining = rollout.coming.iter().map(|one| one.id.clone()).collect();
+    }
+    let generation = engine.commit(run, &back, "switch back").await?;
     let until = Instant::now() + engine.config.switch_deadline;
     let followers: BTreeSet<String> = {
         let pools = engine.pools.observed().borrow().clone();
@@ -143,7 +149,32 @@ async fn withdraw(engine: &Engine, run: &Run, rollout: &Rollout, switched: u64) 
             false => Look::Wait(until),
         }
     });
-    engine.unless_stopping(watched).await
+    engine.unless_stopping(watched).await?;
+    let left =
+        drain::wait_for(engine, run, &new_ones(rollout), generation, rollout.drain_ms, Some(&followers))
+            .await?;
+    if left != drain::InFlight::Known(0) {
+        tracing::warn!(app = %run.app, ?left, "requests on new containers are cut, because the switch failed");
+    }
+    Ok(())
+}
+
+/// The new instances that requests may have reached, as ones that leave.
+fn new_ones(rollout: &Rollout) -> Vec<Leaving> {
+    let Some(started) = &rollout.stages.started else { return Vec::new() };
+    let is_new = |one: &&Instance| rollout.coming.iter().any(|coming| coming.id == one.id);
+    let is_listed = |one: &Instance| started.routes.iter().any(|route| route.service == one.service);
+    let leaving = |one: &Instance| Leaving {
+        id: one.id.clone(),
+        service: one.service.clone(),
+        host: one.host.clone(),
+        release: one.release,
+        is_routed: true,
+        // Where the service has a route each is listed and counted by itself.
+        shares_release: is_listed(one),
+        grace_ms: 0,
+    };
+    started.instances.iter().filter(is_new).filter(|one| one.serve.is_some()).map(leaving).collect()
 }
 
 /// `1 balancer`, `2 balancers`.

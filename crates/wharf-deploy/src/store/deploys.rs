@@ -36,12 +36,22 @@ impl Phase {
     }
 }
 
+/// Which release a deploy leads to. It is looked up with the lease in hand: before, another deploy may still switch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NewRelease {
+    /// The next number.
+    Next,
+    /// The one that is active; 0 when none is.
+    Active,
+    /// This one.
+    Stored(u32),
+}
+
 /// What is known when a deploy begins.
 #[derive(Clone, Debug)]
 pub(crate) struct NewDeploy {
     pub(crate) app: Name,
-    /// `None`: the next number.
-    pub(crate) release: Option<u32>,
+    pub(crate) release: NewRelease,
     pub(crate) what: What,
     pub(crate) by: String,
     pub(crate) started: UnixMillis,
@@ -84,13 +94,15 @@ impl Store {
         let row = new.clone();
         let insert = move |transaction: &Connection<'_>| {
             let app = row.app.as_str();
+            let number = |sql: &str| transaction.query_row(sql, [app], |row| row.get(0)).optional();
             let release = match row.release {
-                Some(release) => release,
-                None => {
-                    let sql = "SELECT COALESCE(MAX(number), 0) + 1 FROM release WHERE app = ?1";
-                    transaction.query_row(sql, [app], |row| row.get(0))?
+                NewRelease::Stored(release) => Some(release),
+                NewRelease::Next => {
+                    number("SELECT COALESCE(MAX(number), 0) + 1 FROM release WHERE app = ?1")?
                 }
+                NewRelease::Active => number("SELECT COALESCE(active, 0) FROM app WHERE name = ?1")?,
             };
+            let release: u32 = release.unwrap_or(0);
             let sql =
                 "INSERT INTO deploy (app, release, what, by, state, phase, steps, items, log_tail, started)
                        VALUES (?1, ?2, ?3, ?4, 'running', 'preparing', '[]', '[]', '[]', ?5) RETURNING id";

@@ -58,6 +58,7 @@ pub(super) fn translate(
         drain_ms: rollout.map(|rollout| millis(rollout.drain)),
         start_period_ms: start_period_ms(service),
         is_job: false,
+        reschedule: x_wharf.reschedule,
         spec,
         probe,
     };

@@ -8,6 +8,7 @@
 mod crash;
 mod failures;
 mod http;
+mod losses;
 mod saved;
 mod server;
 mod story;

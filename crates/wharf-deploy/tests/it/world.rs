@@ -5,9 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use wharf_base::{Digest, ErrorCode, Tasks, UnixMillis};
 use wharf_model::ports::{
     BuildRequest, BuiltImage, Calls, EventSink, Hosts, ImageBuilder, Pools, PortError, Session,
@@ -59,6 +61,7 @@ struct State {
     generation: Arc<Generation>,
     history: Vec<Arc<Generation>>,
     hosts: BTreeMap<Name, HostView>,
+    lost: BTreeMap<Name, Instant>,
     reports: BTreeMap<Name, HostReport>,
     behaviours: Vec<(String, Behaviour)>,
     /// Hosts whose agents do nothing.
@@ -86,6 +89,7 @@ impl World {
             generation: Arc::default(),
             history: Vec::new(),
             hosts: BTreeMap::new(),
+            lost: BTreeMap::new(),
             reports: BTreeMap::new(),
             behaviours: Vec::new(),
             frozen: BTreeSet::new(),
@@ -151,7 +155,43 @@ impl World {
     }
 
     pub(crate) fn set_liveness(&self, host: &str, liveness: Liveness) {
-        self.with(|state| state.hosts.get_mut(&name(host)).unwrap().liveness = liveness);
+        self.with(|state| {
+            state.hosts.get_mut(&name(host)).unwrap().liveness = liveness;
+            match liveness {
+                Liveness::Lost => state.lost.insert(name(host), Instant::now()),
+                Liveness::Up | Liveness::Never => state.lost.remove(&name(host)),
+            };
+        });
+    }
+
+    /// The host is removed, as by `wharf host rm --force`: its instances leave the desired state.
+    pub(crate) fn remove_host(&self, host: &str) {
+        self.with(|state| {
+            let host = name(host);
+            state.hosts.remove(&host);
+            state.reports.remove(&host);
+            state.lost.remove(&host);
+            let mut next = (*state.generation).clone();
+            next.number += 1;
+            for app in next.apps.values_mut() {
+                app.instances.retain(|one| one.host != host);
+            }
+            state.generation = Arc::new(next);
+        });
+    }
+
+    /// What runs: `web-r1-1@a` of every host that is not off, whatever is desired.
+    pub(crate) fn running(&self) -> Vec<String> {
+        self.with(|state| {
+            let reports = state
+                .reports
+                .iter()
+                .flat_map(|(host, report)| report.instances.iter().map(move |one| (host, one)));
+            let running = reports.filter(|(_, one)| one.state != InstanceState::Stopping);
+            running
+                .map(|(host, one)| format!("{}-r{}-{}@{host}", one.service, one.release, one.slot))
+                .collect()
+        })
     }
 
     pub(crate) fn set_draining(&self, host: &str) {
@@ -228,6 +268,11 @@ impl World {
         let instances = apps.clone().flat_map(|app| &app.instances);
         let show = |one: &Instance| format!("{}-r{}-{}@{}", one.service, one.release, one.slot, one.host);
         (instances.map(show).collect(), apps.flat_map(|app| &app.routes).map(|route| route.release).collect())
+    }
+
+    /// Changes with every event.
+    pub(crate) fn told(&self) -> watch::Receiver<()> {
+        self.told.subscribe()
     }
 
     /// Waits until a deploy of this kind begins.
@@ -433,7 +478,13 @@ fn gaps(generation: &Generation, observed: &Observed) -> Vec<String> {
 #[async_trait]
 impl Hosts for World {
     fn hosts(&self) -> Vec<HostView> {
-        self.state.lock().unwrap().hosts.values().cloned().collect()
+        let state = self.state.lock().unwrap();
+        let mut hosts: Vec<HostView> = state.hosts.values().cloned().collect();
+        for host in &mut hosts {
+            let instances = state.generation.apps.values().flat_map(|app| &app.instances);
+            host.instances_desired = instances.filter(|one| one.host == host.name).count() as u32;
+        }
+        hosts
     }
 
     fn generation(&self) -> Arc<Generation> {
@@ -491,6 +542,11 @@ impl Hosts for World {
 
     fn observed(&self) -> watch::Receiver<Arc<Observed>> {
         self.observed.subscribe()
+    }
+
+    fn lost(&self) -> BTreeMap<Name, Duration> {
+        let state = self.state.lock().unwrap();
+        state.lost.iter().map(|(host, since)| (host.clone(), since.elapsed())).collect()
     }
 }
 

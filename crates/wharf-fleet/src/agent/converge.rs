@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -45,8 +46,11 @@ const RETRY_WAIT_FIRST: Duration = Duration::from_secs(1);
 const ENGINE_WAIT: Duration = Duration::from_secs(1);
 /// LIMIT: turns for the sake of a retry that is due; each is a call to the Engine.
 const RETRY_GAP: Duration = Duration::from_millis(100);
-/// Probes have a timeout of their own, of one second unless the user says otherwise.
+/// The first report waits so long for the Engine and for a first try of each probe, and longer for probes whose own
+/// timeout is longer.
 const FIRST_REPORT_WAIT: Duration = Duration::from_secs(2);
+/// LIMIT: longest wait of the first report: its host counts as lost until then.
+const FIRST_REPORT_WAIT_MAX: Duration = Duration::from_secs(10);
 /// The list of 1,000 containers takes 80 ms.
 const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -108,8 +112,8 @@ struct Turns {
     cut_off: Option<BTreeMap<String, i64>>,
     /// Containers that were killed and have not been started since.
     killed: BTreeSet<String>,
-    /// Latest time for the first report.
-    first_report_due: Option<Instant>,
+    /// When the first report began to wait.
+    first_look: Option<Instant>,
     /// Networks and files may be left over.
     is_untidy: bool,
     orphans: Vec<Orphan>,
@@ -243,10 +247,11 @@ impl Converger {
     /// is enough to know.
     fn holds_back(&self, turns: &mut Turns) -> Option<Instant> {
         let has_reported = !self.reports.borrow().agent_version.is_empty();
-        if has_reported || self.health.knows_all() {
-            return None;
-        }
-        let until = *turns.first_report_due.get_or_insert_with(|| Instant::now() + FIRST_REPORT_WAIT);
+        let unknown_for = self.health.unknown_for().filter(|_| !has_reported)?;
+        let since = *turns.first_look.get_or_insert_with(Instant::now);
+        // A try that times out is told a moment later.
+        let patience = (unknown_for + GATHER * 10).clamp(FIRST_REPORT_WAIT, FIRST_REPORT_WAIT_MAX);
+        let until = since + patience;
         (Instant::now() < until).then_some(until)
     }
 
@@ -386,8 +391,13 @@ impl Converger {
                 };
                 job.run(tell).await
             };
+            // One that panics would stay among those that run, and its instance would never be touched again.
+            let work = std::panic::AssertUnwindSafe(work).catch_unwind();
             let outcome = tokio::select! {
-                outcome = work => outcome,
+                caught = work => caught.unwrap_or_else(|_| {
+                    tracing::error!(instance, "the work on an instance panicked");
+                    Outcome::Failed("an error of the agent itself ended the work on it; see its log".to_owned())
+                }),
                 // Every step can be done again: the next start of the agent finds what is left to do.
                 () = shutdown.cancelled() => return,
             };
@@ -469,7 +479,7 @@ impl Turns {
             problem: None,
             cut_off: None,
             killed: BTreeSet::new(),
-            first_report_due: None,
+            first_look: None,
             is_untidy: true,
             orphans: vec![],
             orphans_due: Instant::now(),

@@ -168,11 +168,16 @@ impl Health {
         });
     }
 
-    /// Whether something is known of every container: each probe has tried once.
-    pub(crate) fn knows_all(&self) -> bool {
-        let mut probes = self.containers.values().filter_map(|memory| memory.probe.as_ref());
-        self.has_looked
-            && probes.all(|prober| *prober.verdict.lock().expect("no holder panics") != Verdict::Unknown)
+    /// How long it may still take until something is known of every container, because each probe has tried once; `None`
+    /// when it is. Zero: it has not looked yet.
+    pub(crate) fn unknown_for(&self) -> Option<Duration> {
+        if !self.has_looked {
+            return Some(Duration::ZERO);
+        }
+        let probes = self.containers.values().filter_map(|memory| memory.probe.as_ref());
+        let unknown =
+            probes.filter(|prober| *prober.verdict.lock().expect("no holder panics") == Verdict::Unknown);
+        unknown.map(|prober| Duration::from_millis(prober.target.0.timeout_ms)).max()
     }
 
     /// The state of a container that exists, and when time alone will change it.

@@ -64,6 +64,26 @@ pub(crate) enum Step {
     Start(Option<String>),
 }
 
+impl Step {
+    /// One word for it.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Step::Network(_) => "network",
+            Step::Volume(_) => "volume",
+            Step::Files(_) => "files",
+            Step::Pull(_) => "pull",
+            Step::Stop(_) => "stop",
+            Step::Remove(_) => "remove",
+            Step::Create => "create",
+            Step::Connect(..) => "connect",
+            Step::Rename(_) => "rename",
+            Step::Update(_) => "update",
+            Step::Unpause(_) => "unpause",
+            Step::Start(_) => "start",
+        }
+    }
+}
+
 /// All that is to be done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Plan {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use wharf_base::power_loss;
 use wharf_docker::bollard::errors::Error as BollardError;
 use wharf_docker::bollard::models::{
     ContainerCreateBody, NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest,
@@ -91,6 +92,7 @@ impl Job {
         let mut created = None;
         for step in &self.unit.steps {
             tell(phase(step));
+            power_loss(|| format!("agent {} begins", step.word()));
             let done = async {
                 match step {
                     Step::Network(name) => self.network(name).await,
@@ -132,6 +134,7 @@ impl Job {
             if let Err(error) = result {
                 return Outcome::Failed(error.to_string());
             }
+            power_loss(|| format!("agent {} done", step.word()));
         }
         Outcome::Done
     }

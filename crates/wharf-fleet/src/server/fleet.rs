@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -144,6 +145,15 @@ impl Fleet {
         let parts = self.parts.borrow().clone();
         let state = self.state();
         state.hosts.values().map(|host| host.view(parts.count(&host.record.name) as u32)).collect()
+    }
+
+    /// Hosts that are lost, and for how long; not those that may still come back after the server's own start.
+    pub(crate) fn lost(&self) -> BTreeMap<Name, Duration> {
+        let now = Instant::now();
+        let state = self.state();
+        let lost = state.hosts.values().filter(|host| host.liveness == Liveness::Lost);
+        let since = lost.filter_map(|host| Some((host.record.name.clone(), host.lost_since?)));
+        since.filter_map(|(name, since)| Some((name, now.checked_duration_since(since)?))).collect()
     }
 
     pub(crate) async fn commit(&self, change: Change) -> Result<u64, Error> {

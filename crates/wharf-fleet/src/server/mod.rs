@@ -185,6 +185,10 @@ impl Hosts for Handle {
     fn observed(&self) -> watch::Receiver<Arc<Observed>> {
         self.fleet.observed.subscribe()
     }
+
+    fn lost(&self) -> BTreeMap<Name, Duration> {
+        self.fleet.lost()
+    }
 }
 
 #[async_trait]

@@ -63,6 +63,11 @@ pub(crate) fn routes(generation: &Generation, hosts: &BTreeMap<Name, HostFacts<'
 
 fn targets(app: &AppDesired, route: &RouteSpec, hosts: &BTreeMap<Name, HostFacts<'_>>) -> Vec<Target> {
     let mut targets = Vec::new();
+    // Nobody is to serve any more when all of the route's release leave: then none of them is the last way.
+    let serves = |one: &wharf_model::Instance| {
+        one.service == route.service && one.release == route.release && !app.draining.contains(&one.id)
+    };
+    let is_served = app.instances.iter().any(serves);
     for instance in app.instances.iter().filter(|one| one.service == route.service) {
         let leaves = app.draining.contains(&instance.id);
         if instance.release != route.release && !leaves {
@@ -81,7 +86,7 @@ fn targets(app: &AppDesired, route: &RouteSpec, hosts: &BTreeMap<Name, HostFacts
             Presence::Here if leaves || facts.draining => TargetState::Draining,
             Presence::Here => TargetState::Active,
         };
-        let may_open = instance.release == route.release && report.state.is_healthy();
+        let may_open = is_served && instance.release == route.release && report.state.is_healthy();
         let (id, host) = (instance.id.clone(), instance.host.to_string());
         targets.push((Target { id, address, host, state }, may_open));
     }
@@ -268,11 +273,9 @@ mod tests {
         let expected = [TargetState::Draining, TargetState::Active, TargetState::Draining];
         assert_eq!(states(&app).iter().map(|(_, state)| *state).collect::<Vec<_>>(), expected);
         app.draining.insert("shop-web-r2-1".to_owned());
-        let expected = [TargetState::Draining, TargetState::Active, TargetState::Active];
-        assert_eq!(
-            states(&app).iter().map(|(_, state)| *state).collect::<Vec<_>>(),
-            expected,
-            "the last way of its release"
+        assert!(
+            states(&app).iter().all(|(_, state)| *state == TargetState::Draining),
+            "scaled to nothing: nobody is to serve"
         );
     }
 

@@ -16,6 +16,7 @@ mod docker;
 mod help;
 mod hosts;
 mod load;
+mod lost_host;
 mod operate;
 mod output;
 mod plans;
