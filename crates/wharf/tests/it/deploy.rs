@@ -123,8 +123,8 @@ fn a_dockerfile_that_does_not_build_is_shown_and_changes_nothing() {
 fn a_mistake_in_the_compose_file_is_named_with_its_line_before_anything_happens() {
     require!(Docker);
     let server = Server::start();
-    let app = App::with(&server, "services:\n  web:\n    build: .\n    privileged: true\n");
-    server.run(&["deploy", &app.dir()]).expect(2).says("compose.yaml:5:5").says("privileged");
+    let app = App::with(&server, "services:\n  web:\n    build: .\n    isolation: process\n");
+    server.run(&["deploy", &app.dir()]).expect(2).says("compose.yaml:5:5").says("isolation");
     app.compose("services:\n  web:\n    build: .\n    x-wharf: { rute: { port: 1 } }\n");
     server.run(&["plan", &app.dir()]).expect(2).says("did you mean `route`");
     app.compose("services:\n  web:\n    image: ${IMAGE:?say which}\n");
