@@ -1,10 +1,11 @@
 //! Plans as an operator uses them: read, saved, applied, refused; and what is left over, shown and removed.
 
-use wharf_test_support::{require, temp_dir};
+use wharf_test_support::{DEADLINE, require, temp_dir};
 
 use crate::app::App;
 use crate::docker::{containers, docker, named};
 use crate::server::Server;
+use crate::support::eventually;
 
 #[test]
 fn a_plan_is_read_saved_applied_and_refused_once_the_world_has_moved() {
@@ -49,7 +50,9 @@ fn volumes_go_only_when_that_is_said_twice() {
     assert_eq!(containers(&app.name).len(), 1, "nothing was removed");
     server.ok(&["rm", &app.name]);
     assert_eq!(named("volume", &app.name), std::slice::from_ref(&volume));
-    assert!(server.ok(&["ps", "--orphans", &app.name]).contains(&volume));
+    eventually("the agent reports the volume", DEADLINE, || {
+        server.ok(&["ps", "--orphans", &app.name]).contains(&volume).then_some(())
+    });
     server.run(&["prune", &app.name, "--volumes"]).expect(2).says(&volume);
     server.ok(&["prune", &app.name]);
     assert_eq!(named("volume", &app.name), std::slice::from_ref(&volume), "volumes only with --volumes");
