@@ -195,7 +195,7 @@ test("the scope is in the address, holds from place to place, and search finds t
   await visit(page, "/hosts");
   await page.getByRole("combobox", { name: "Application" }).selectOption(app?.name ?? "");
   await page.getByRole("combobox", { name: "Service" }).selectOption(app?.services[0]?.name ?? "");
-  await page.getByRole("link", { name: "Traffic" }).click();
+  await page.getByRole("link", { name: "Traffic", exact: true }).click();
   await page.waitForURL(new RegExp(`/traffic\\?app=${app?.name}&service=${app?.services[0]?.name}`));
   await page.getByRole("combobox", { name: "Application" }).selectOption("");
   expect(new URL(page.url()).search).toBe("");
