@@ -18,8 +18,17 @@ pub(super) async fn drain(engine: &Engine, run: &Run, rollout: &Rollout) -> Resu
     let observed = engine.hosts.observed().borrow().clone();
     let is_up =
         |one: &&Leaving| observed.hosts.get(&one.host).is_some_and(|(liveness, _)| *liveness == Liveness::Up);
-    let leaving: Vec<Leaving> =
-        rollout.leaving.iter().filter(|one| one.is_routed).filter(is_up).cloned().collect();
+    // After a restart: what is not desired any more was drained before its removal was committed, and no balancer counts it.
+    let desired = engine.desired(&run.app).unwrap_or_default();
+    let is_desired = |one: &&Leaving| desired.instances.iter().any(|instance| instance.id == one.id);
+    let leaving: Vec<Leaving> = rollout
+        .leaving
+        .iter()
+        .filter(|one| one.is_routed)
+        .filter(is_up)
+        .filter(is_desired)
+        .cloned()
+        .collect();
     if leaving.is_empty() {
         return Ok(());
     }

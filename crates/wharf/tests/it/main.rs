@@ -11,6 +11,7 @@ mod command_line;
 mod compose;
 mod config_file;
 mod crash;
+mod crash_points;
 mod deploy;
 mod docker;
 mod help;

@@ -71,7 +71,12 @@ impl Server {
 
     /// Starts the process, on the same directory and ports as before, and waits until it says where it listens.
     pub(crate) fn run_again(&mut self) {
-        let child = Child::spawn(&mut self.up_command());
+        self.run_until("");
+    }
+
+    /// The same with a process that ends by itself at this point, as by SIGKILL (`wharf_base::power_loss`).
+    pub(crate) fn run_until(&mut self, point: &str) {
+        let child = Child::spawn(self.up_command().env("WHARF_CRASH_AT", point));
         child.wait_for_line("token         cat", DEADLINE);
         self.child = Some(child);
     }
