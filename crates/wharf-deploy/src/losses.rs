@@ -41,11 +41,7 @@ mod tests {
     use super::*;
 
     fn host(name: &str, liveness: Liveness, instances_desired: u32) -> HostView {
-        let view = serde_json::json!({
-            "name": name, "labels": {}, "liveness": liveness, "draining": false, "last_seen": 0,
-            "generation": 0, "instances_desired": instances_desired, "instances_healthy": 0,
-        });
-        serde_json::from_value(view).unwrap()
+        HostView { instances_desired, ..HostView::new(name.parse().unwrap(), liveness) }
     }
 
     #[test]

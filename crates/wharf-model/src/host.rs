@@ -62,6 +62,35 @@ pub struct HostView {
     pub resources: Option<HostResources>,
 }
 
+impl HostView {
+    /// A host that has joined and of which nothing else is known yet.
+    pub fn new(name: Name, liveness: Liveness) -> HostView {
+        HostView {
+            name,
+            labels: BTreeMap::new(),
+            liveness,
+            draining: false,
+            last_seen: UnixMillis(0),
+            address: None,
+            engine_version: None,
+            agent_version: None,
+            cpus: None,
+            memory_bytes: None,
+            generation: 0,
+            instances_desired: 0,
+            instances_healthy: 0,
+            pulled_bytes: 0,
+            since: None,
+            problem: None,
+            generation_seen: 0,
+            architecture: None,
+            operating_system: None,
+            kernel: None,
+            resources: None,
+        }
+    }
+}
+
 /// How much of a host is in use, when its last report was made. What could not be read is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

@@ -1,7 +1,6 @@
 //! Cases and properties of placement.
 
 use proptest::prelude::*;
-use wharf_base::UnixMillis;
 
 use super::*;
 
@@ -12,29 +11,7 @@ fn name(text: &str) -> Name {
 /// `green1 up colour=green pool=web`, `blue1 lost`, `h drains`, `h gone`: lost and given up.
 fn host(text: &str) -> HostView {
     let mut words = text.split(' ');
-    let mut host = HostView {
-        pulled_bytes: 0,
-        since: None,
-        problem: None,
-        generation_seen: 0,
-        architecture: None,
-        operating_system: None,
-        kernel: None,
-        resources: None,
-        name: name(words.next().unwrap()),
-        labels: BTreeMap::new(),
-        liveness: Liveness::Up,
-        draining: false,
-        last_seen: UnixMillis(0),
-        address: None,
-        engine_version: None,
-        agent_version: None,
-        cpus: None,
-        memory_bytes: None,
-        generation: 0,
-        instances_desired: 0,
-        instances_healthy: 0,
-    };
+    let mut host = HostView::new(name(words.next().unwrap()), Liveness::Up);
     for word in words {
         match word {
             "up" => host.liveness = Liveness::Up,

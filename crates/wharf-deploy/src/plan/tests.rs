@@ -2,7 +2,6 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use wharf_base::UnixMillis;
 use wharf_model::Liveness;
 
 use super::*;
@@ -25,29 +24,7 @@ fn paper(hosts: &[&str]) -> Paper {
     let host = |text: &&str| {
         let (host, colour) = text.split_once(':').unwrap_or((text, ""));
         let colours = (!colour.is_empty()).then(|| ("colour".to_owned(), colour.to_owned()));
-        HostView {
-            pulled_bytes: 0,
-            since: None,
-            problem: None,
-            generation_seen: 0,
-            architecture: None,
-            operating_system: None,
-            kernel: None,
-            resources: None,
-            name: name(host),
-            labels: colours.into_iter().collect(),
-            liveness: Liveness::Up,
-            draining: false,
-            last_seen: UnixMillis(0),
-            address: None,
-            engine_version: None,
-            agent_version: None,
-            cpus: None,
-            memory_bytes: None,
-            generation: 0,
-            instances_desired: 0,
-            instances_healthy: 0,
-        }
+        HostView { labels: colours.into_iter().collect(), ..HostView::new(name(host), Liveness::Up) }
     };
     Paper {
         hosts: hosts.iter().map(host).collect(),

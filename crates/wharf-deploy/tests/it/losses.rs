@@ -64,6 +64,7 @@ async fn a_host_that_is_back_in_time_keeps_everything() {
     let (world, server, _data, _agents) = start(&["a", "b"]).await;
     assert_ok(&server.deploy(json!({ "web": web("v1", 2) })).await);
     let before = world.desired();
+    // The clock of this test is paused: 1.5 s pass at once, as soon as everybody has done what they would.
     for _ in 0..5 {
         world.set_liveness("b", Liveness::Lost);
         tokio::time::sleep(Duration::from_millis(1_500)).await;

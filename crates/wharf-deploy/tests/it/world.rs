@@ -106,29 +106,8 @@ impl World {
         for text in hosts {
             let (host, colour) = text.split_once(':').unwrap_or((text, ""));
             let labels = (!colour.is_empty()).then(|| ("colour".to_owned(), colour.to_owned()));
-            let view = HostView {
-                pulled_bytes: 0,
-                since: None,
-                problem: None,
-                generation_seen: 0,
-                architecture: None,
-                operating_system: None,
-                kernel: None,
-                resources: None,
-                name: name(host),
-                labels: labels.into_iter().collect(),
-                liveness: Liveness::Up,
-                draining: false,
-                last_seen: UnixMillis(0),
-                address: None,
-                engine_version: None,
-                agent_version: None,
-                cpus: None,
-                memory_bytes: None,
-                generation: 0,
-                instances_desired: 0,
-                instances_healthy: 0,
-            };
+            let view =
+                HostView { labels: labels.into_iter().collect(), ..HostView::new(name(host), Liveness::Up) };
             state.hosts.insert(name(host), view);
             state.reports.insert(name(host), HostReport::default());
         }

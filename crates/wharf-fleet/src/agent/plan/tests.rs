@@ -2,40 +2,19 @@
 
 use wharf_model::{MountSpec, NetworkAttachment, PublishedPort, Transport};
 
-use super::super::create::container_name;
-use super::super::found::Check;
+use super::model::{self, OWNER};
 use super::*;
 use crate::testing::{instance, name};
-
-const OWNER: &str = "me";
 
 fn wanted(instance: Instance) -> Wanted {
     let hash = spec_hash(&instance, None);
     Wanted { app: name("shop"), instance, hash }
 }
 
+/// As the agent lists it, without a look at its settings.
 fn found(wanted: &Wanted, run: Run) -> Found {
-    Found {
-        id: format!("c-{}-{}", wanted.instance.id, &wanted.hash[..8]),
-        owner: OWNER.to_owned(),
-        app: wanted.app.clone(),
-        service: wanted.instance.service.clone(),
-        release: wanted.instance.release,
-        slot: wanted.instance.slot,
-        instance: wanted.instance.id.clone(),
-        spec: wanted.hash.clone(),
-        name: container_name(wanted).to_owned(),
-        networks: wanted.instance.spec.networks.iter().map(|one| one.network.clone()).collect(),
-        after: wanted.instance.after.keys().cloned().collect(),
-        run,
-        check: Check::None,
-        address: None,
-        published: vec![],
-        is_healthy: run == Run::Running,
-        was_cut_off: false,
-        was_killed: false,
-        settings: None,
-    }
+    let id = format!("c-{}-{}", wanted.instance.id, &wanted.hash[..8]);
+    Found { settings: None, ..model::container(wanted, &id, run) }
 }
 
 fn plan_all(wanted: &[Wanted], found: &[Found]) -> Plan {
