@@ -15,8 +15,6 @@ pub enum Call {
     Exec(Exec),
     /// Sends the log lines of a service's containers, each as [`LogLine`] in a frame of its own.
     Logs(Logs),
-    /// Stops and starts one container and waits until it is healthy.
-    Restart(Restart),
     /// Runs a container for one command and removes it.
     Run(Box<Run>),
 }
@@ -27,7 +25,6 @@ impl Call {
         match self {
             Call::Exec(_) => "exec",
             Call::Logs(_) => "logs",
-            Call::Restart(_) => "restart",
             Call::Run(_) => "run",
         }
     }
@@ -82,13 +79,6 @@ pub struct LogLine {
     pub stderr: bool,
     /// Printable text, at most 8 KiB.
     pub text: String,
-}
-
-/// A restart in place: the container keeps its data and its address on the network.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Restart {
-    /// [`crate::Instance::id`] of the container.
-    pub instance: String,
 }
 
 /// A container for one command.

@@ -147,7 +147,6 @@ pub async fn start(config: AgentConfig, deps: AgentDeps, tasks: &Tasks) -> Resul
     let desk = Arc::new(calls::Desk {
         shop: Arc::clone(&shop),
         engine: engine_receiver.clone(),
-        reports: report_receiver.clone(),
         clock: Arc::clone(&deps.clock),
         tasks: tasks.clone(),
     });

@@ -67,7 +67,8 @@ impl Event {
         }
     }
 
-    /// Whether it names the application. Instances are named after theirs: `shop-web-r2-1`.
+    /// Whether it names the application. Instances are named after theirs, `shop-web-r2-1`; so those of an application
+    /// `shop-web` count as `shop`'s too.
     pub fn is_of_app(&self, app: &str) -> bool {
         match self {
             Event::DeployStarted { app: of, .. }

@@ -6,7 +6,6 @@
 mod exec;
 mod logs;
 mod process;
-mod restart;
 mod run;
 mod wire;
 
@@ -20,7 +19,7 @@ use wharf_docker::bollard::query_parameters::{
     InspectContainerOptions, ListContainersOptions, RemoveContainerOptions,
 };
 use wharf_model::frame::Status;
-use wharf_model::{Call, Frame, HostReport};
+use wharf_model::{Call, Frame};
 
 use super::link::Server;
 use super::work::Workshop;
@@ -33,7 +32,6 @@ use wire::Wire;
 pub(crate) struct Desk {
     pub(crate) shop: Arc<Workshop>,
     pub(crate) engine: watch::Receiver<Option<Engine>>,
-    pub(crate) reports: watch::Receiver<Arc<HostReport>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tasks: Tasks,
 }
@@ -86,7 +84,6 @@ async fn carry_out(desk: &Desk, call: Call, wire: &mut Wire) -> Result<Option<i6
     match call {
         Call::Exec(call) => exec::exec(desk, &engine, call, wire).await,
         Call::Logs(call) => logs::logs(desk, &engine, call, wire).await,
-        Call::Restart(call) => restart::restart(desk, &engine, call, wire).await,
         Call::Run(call) => run::run(desk, &engine, *call, wire).await,
     }
 }
