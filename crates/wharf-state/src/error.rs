@@ -19,7 +19,9 @@ pub enum Error {
         source: rusqlite::Error,
     },
     /// The file is damaged: torn, cut off, or overwritten.
-    #[error("the state database {path} is damaged: {reason}")]
+    #[error(
+        "the state database {path} is damaged: {reason}\n  hint: put back a copy of the data directory from before; nothing was changed"
+    )]
     Corrupt {
         /// The file.
         path: PathBuf,

@@ -1,9 +1,9 @@
-//! The control state: SQLite in one file, or PostgreSQL.
+//! The control state, in one SQLite file.
 //!
 //! [`Database`] has one writer and a few readers. A write is a closure on a transaction; it is answered after the commit
 //! is on disk, so what was answered with success survives kill -9 and power loss. Waiting writes are committed together,
-//! each in a savepoint of its own: one that fails takes none of the others along. Statements are written once for both
-//! engines ([`Connection`] says in which words). [`EventLog`] stores every [`wharf_model::Event`] and broadcasts it
+//! each in a savepoint of its own: one that fails takes none of the others along. Statements keep to words that PostgreSQL
+//! knows as well ([`Connection`] says which), as it is to be the second engine. [`EventLog`] stores every [`wharf_model::Event`] and broadcasts it
 //! afterwards. [`sqlite::Database`] is the same for who needs SQLite itself: the registry's metadata.
 //!
 //! Faults of SQLite: on a full disk a write is refused and nothing of it kept; the next one is tried again, as no fsync

@@ -1,9 +1,9 @@
-//! The statements' side of the control state: one set of statements for SQLite and PostgreSQL.
+//! The statements' side of the control state, without a word of SQLite's own: PostgreSQL is to be the second engine.
 //!
 //! A closure given to [`crate::Database::read`] or [`crate::Database::write`] gets a [`Connection`]. Statements use what
 //! both engines know, in SQLite's words: `?1`, `INTEGER`, `BLOB`, `ON CONFLICT … DO UPDATE SET x = excluded.x`,
 //! `ON CONFLICT DO NOTHING`, `IS DISTINCT FROM`, `RETURNING`; an inner SELECT after FROM has a name. Not: `INSERT OR …`,
-//! `IS ?1`, `last_insert_rowid()`, functions on JSON or times. The tests of every store run on both engines.
+//! `IS ?1`, `last_insert_rowid()`, functions on JSON or times.
 
 use crate::value::{Columns, Params, Row, Value};
 
