@@ -46,7 +46,8 @@ pub(crate) fn check(routes: &[StaticRoute]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Turns the routes into table routes. Names of targets are looked up once, now; the first address is used.
+/// Turns the routes into table routes. Names of targets are looked up once, now; each address of a name is a target
+/// (as nginx's `server` in `upstream` has it), so that `localhost` works where the application has only one of its two.
 pub(crate) async fn resolve(routes: &[StaticRoute]) -> Result<Vec<Route>, Error> {
     let mut resolved = Vec::with_capacity(routes.len());
     for (index, route) in routes.iter().enumerate() {
@@ -55,10 +56,9 @@ pub(crate) async fn resolve(routes: &[StaticRoute]) -> Result<Vec<Route>, Error>
         for (position, text) in route.targets.iter().enumerate() {
             let key = format!("balancer.routes[{index}].targets[{position}]");
             let name = authority(text).map_err(|problem| wrong(key.clone(), problem))?;
-            let address =
+            let addresses =
                 lookup(&name).await.map_err(|source| Error::Resolve { key, name: name.clone(), source })?;
-            let state = TargetState::Active;
-            targets.push(Target { id: name, address, host: String::new(), state });
+            targets.extend(targets_of(&name, &addresses));
         }
         let label = route.host.as_deref().unwrap_or("any");
         resolved.push(Route {
@@ -90,12 +90,36 @@ pub(crate) fn health_check(health: &Health) -> HealthCheck {
     }
 }
 
-async fn lookup(name: &str) -> std::io::Result<SocketAddr> {
+/// The addresses of `name` in the resolver's order, each once; never empty.
+async fn lookup(name: &str) -> std::io::Result<Vec<SocketAddr>> {
     if let Ok(address) = name.parse() {
-        return Ok(address);
+        return Ok(vec![address]);
     }
-    let mut addresses = tokio::net::lookup_host(name).await?;
-    addresses.next().ok_or_else(|| std::io::Error::other("the name has no address"))
+    let mut addresses = Vec::new();
+    for address in tokio::net::lookup_host(name).await? {
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    if addresses.is_empty() {
+        return Err(std::io::Error::other("the name has no address"));
+    }
+    Ok(addresses)
+}
+
+/// One target per address; the id says which where there are several.
+fn targets_of(name: &str, addresses: &[SocketAddr]) -> Vec<Target> {
+    let id = |address: &SocketAddr| match addresses {
+        [_] => name.to_owned(),
+        _ => format!("{name} ({})", address.ip()),
+    };
+    let target = |address: &SocketAddr| Target {
+        id: id(address),
+        address: *address,
+        host: String::new(),
+        state: TargetState::Active,
+    };
+    addresses.iter().map(target).collect()
 }
 
 /// `host:port` of `http://host:port`.
@@ -119,4 +143,21 @@ fn authority(target: &str) -> Result<String, String> {
 
 fn wrong(key: String, problem: String) -> Error {
     Error::Config { key, problem }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_address_of_a_name_is_a_target() {
+        let (six, four) = ("[::1]:80".parse().unwrap(), "127.0.0.1:80".parse().unwrap());
+        let ids = |addresses: &[SocketAddr]| -> Vec<String> {
+            targets_of("localhost:80", addresses).into_iter().map(|target| target.id).collect()
+        };
+        assert_eq!(ids(&[four]), ["localhost:80"]);
+        assert_eq!(ids(&[six, four]), ["localhost:80 (::1)", "localhost:80 (127.0.0.1)"]);
+        let targets = targets_of("localhost:80", &[six, four]);
+        assert_eq!((targets[0].address, targets[1].address), (six, four));
+    }
 }
