@@ -4,7 +4,7 @@
 pub(crate) const LAYERS: &[(&str, &[&str])] = &[
     ("L0 base", &["wharf-base"]),
     ("L1 words", &["wharf-compose", "wharf-dockerfile", "wharf-model"]),
-    ("L2 kernel I/O", &["wharf-disk", "wharf-docker", "wharf-http", "wharf-state"]),
+    ("L2 kernel I/O", &["wharf-disk", "wharf-docker", "wharf-http", "wharf-secrets", "wharf-state"]),
     (
         "L3 subsystems",
         &[
