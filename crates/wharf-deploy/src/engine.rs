@@ -19,7 +19,7 @@ use crate::run::Run;
 use crate::store::Store;
 use crate::uploads::Uploads;
 use crate::world::World;
-use crate::{Config, plan};
+use crate::{Config, FixedRoutes, plan};
 
 /// What this part needs of others.
 pub struct Deps {
@@ -41,6 +41,8 @@ pub struct Deps {
     pub data: PathBuf,
     /// Registry in names of built images: `127.0.0.1:5000`.
     pub registry: String,
+    /// Routes of wharf.yaml on this server's own balancer.
+    pub fixed_routes: FixedRoutes,
 }
 
 /// This part, running.
@@ -52,6 +54,7 @@ pub(crate) struct Engine {
     pub(crate) builder: Arc<dyn ImageBuilder>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) registry: String,
+    pub(crate) fixed_routes: FixedRoutes,
     pub(crate) store: Store,
     pub(crate) uploads: Uploads,
     pub(crate) tasks: Tasks,
@@ -71,6 +74,7 @@ impl Engine {
             builder: deps.builder,
             clock: deps.clock,
             registry: deps.registry,
+            fixed_routes: deps.fixed_routes,
             store,
             uploads,
             tasks,

@@ -178,6 +178,16 @@ pub enum PlanError {
         /// Its service.
         service: Name,
     },
+    /// The operator's own route is there.
+    #[error(
+        "route {route} is taken by {key} of the server's wharf.yaml\n  hint: give it another `host` or `path` in x-wharf.route, or remove {key}"
+    )]
+    RouteFixed {
+        /// Host and path.
+        route: String,
+        /// Where it stands: `balancer.routes[0]`.
+        key: String,
+    },
     /// The place of its data would be forgotten.
     #[error(
         "`{service}` keeps data on {host}, so it can't be scaled to 0\n  hint: stop what uses it instead, or remove the service from the file"

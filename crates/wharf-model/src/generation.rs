@@ -171,8 +171,13 @@ pub struct RouteSpec {
 impl RouteSpec {
     /// Whether both match the same requests.
     fn is_same_place(&self, other: &RouteSpec) -> bool {
-        let host = |route: &RouteSpec| route.host.as_ref().map(|host| host.to_ascii_lowercase());
-        self.path == other.path && host(self) == host(other)
+        self.is_place(other.host.as_deref(), &other.path)
+    }
+
+    /// Whether this is the route of `host` (`None`: every name) with `path`.
+    pub fn is_place(&self, host: Option<&str>, path: &str) -> bool {
+        let lower = |host: &str| host.to_ascii_lowercase();
+        self.path == path && self.host.as_deref().map(lower) == host.map(lower)
     }
 
     /// Host and path for people: `shop.example.com/`, `*/api` for every host.

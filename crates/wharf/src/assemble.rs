@@ -157,6 +157,7 @@ async fn control(
         clock: Arc::clone(&ground.clock),
         data: ground.data.join("deploy"),
         registry: config.registry.image_address(),
+        fixed_routes: fixed_routes(&config, parts),
     };
     let deploy = wharf_deploy::start(config.deploy.clone(), deploy_deps, tasks).await?;
     deploy_later.get_or_init(|| deploy.clone());
@@ -168,6 +169,15 @@ async fn control(
     listen(&config, ground, router, addresses, tasks).await?;
     ground.events.emit(Event::ServerStarted { version: env!("CARGO_PKG_VERSION").to_owned() });
     Ok(())
+}
+
+/// Places of the routes in wharf.yaml, where this process balances.
+fn fixed_routes(config: &Config, parts: &BTreeSet<Part>) -> wharf_deploy::FixedRoutes {
+    let place = |route: &wharf_balancer::StaticRoute| {
+        (route.host.clone(), route.path.clone().unwrap_or_else(|| "/".to_owned()))
+    };
+    let routes = parts.contains(&Part::Balancer).then_some(&config.balancer.routes);
+    wharf_deploy::FixedRoutes(routes.into_iter().flatten().map(place).collect())
 }
 
 async fn fleet(

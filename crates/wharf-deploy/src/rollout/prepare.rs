@@ -184,6 +184,10 @@ fn make(
         let (route, owner, service) = (route.place(), owner.clone(), service.clone());
         return Err(PlanError::RouteTaken { route, app: owner, service }.into());
     }
+    let before = generation.apps.get(app).map(|app| app.routes.as_slice()).unwrap_or_default();
+    if let Some((route, key)) = after.and_then(|after| engine.fixed_routes.taken(before, &after.routes)) {
+        return Err(PlanError::RouteFixed { route, key }.into());
+    }
     Ok(plan)
 }
 

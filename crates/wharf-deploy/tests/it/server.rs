@@ -40,6 +40,7 @@ pub(crate) async fn server_with(world: &Arc<World>, data: &Path, config: Config)
         clock: Arc::new(SystemClock),
         data: data.join("deploy"),
         registry: "reg:5000".to_owned(),
+        fixed_routes: wharf_deploy::FixedRoutes::default(),
     };
     let handle = wharf_deploy::start(config, deps, &tasks).await.unwrap();
     Server { handle, tasks }

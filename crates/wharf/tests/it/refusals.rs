@@ -147,3 +147,17 @@ fn the_load_generator_reports_what_the_balancer_answered() {
     early.wait(DEADLINE);
     early.wait_for_line("ok", DEADLINE);
 }
+
+#[test]
+fn a_route_of_the_operators_own_file_is_not_taken_by_an_application() {
+    let server =
+        Server::start_with(&["balancer.routes=[{host: admin.test, targets: [\"http://127.0.0.1:9\"]}]"]);
+    let app = App::web(&server, "mine");
+    let compose = std::fs::read_to_string(app.path().join("compose.yaml")).unwrap();
+    std::fs::write(app.path().join("compose.yaml"), compose.replace(&app.host(), "Admin.test")).unwrap();
+    server
+        .run(&["deploy", &app.dir()])
+        .expect(1)
+        .says("route admin.test/ is taken by balancer.routes[0] of the server's wharf.yaml\n  hint: give it another");
+    assert!(containers(&app.name).is_empty());
+}
