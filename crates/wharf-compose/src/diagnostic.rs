@@ -261,6 +261,12 @@ impl Sink {
         format!("{file}:{}", place.line)
     }
 
+    /// "compose.yaml:3:5".
+    pub(crate) fn locate(&self, place: Place) -> String {
+        let file = self.files.get(place.source as usize).map_or("", String::as_str);
+        format!("{file}:{}:{}", place.line, place.column)
+    }
+
     /// The warnings, or everything if there is an error.
     pub(crate) fn finish(self) -> Result<Vec<Diagnostic>, Errors> {
         let omitted = self.warnings.omitted;

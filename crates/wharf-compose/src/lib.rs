@@ -20,6 +20,7 @@ mod interpolate;
 mod load;
 mod merge;
 mod name;
+mod places;
 mod read;
 mod schema_keys;
 mod shell;
@@ -29,5 +30,6 @@ pub use diagnostic::{Diagnostic, Errors, Kind};
 pub use fuzz::load_bytes;
 pub use load::{Limits, Loaded, Options, ReadError, Reader, SourceFile, load};
 pub use name::normalize_project_name;
+pub use places::Places;
 
 use yaml::shorten as yaml_text;

@@ -7,6 +7,7 @@ use crate::diagnostic::{Diagnostic, Errors, Kind, Place, Problem, Sink};
 use crate::interpolate::{self, Lookup};
 use crate::merge;
 use crate::name::normalize_project_name;
+use crate::places::Places;
 use crate::project::Project;
 use crate::read;
 use crate::yaml::{self, Node, Value};
@@ -66,6 +67,8 @@ pub enum ReadError {
 pub struct Loaded {
     /// The resolved project.
     pub project: Project,
+    /// Where its keys stand.
+    pub places: Places,
     /// In the order of files and lines.
     pub warnings: Vec<Diagnostic>,
 }
@@ -90,7 +93,7 @@ pub fn load(
     let project = load_into(files, environment, reader, options, &mut sink);
     let warnings = sink.finish()?;
     match project {
-        Some(project) => Ok(Loaded { project, warnings }),
+        Some((project, places)) => Ok(Loaded { project, places, warnings }),
         // Without a project there is an error, so `finish` has returned already.
         None => Err(Errors { errors: Vec::new(), omitted: 0, warnings }),
     }
@@ -102,7 +105,7 @@ fn load_into(
     reader: Reader<'_>,
     options: &Options,
     sink: &mut Sink,
-) -> Option<Project> {
+) -> Option<(Project, Places)> {
     let mut documents = parse_all(files, options, sink)?;
     let name = project_name(&documents, environment, options, sink)?;
     let environment = |variable: &str| match variable {
@@ -120,7 +123,8 @@ fn load_into(
     if sink.has_errors() {
         return None;
     }
-    read::project(&merged, name.clone(), &environment, reader, sink)
+    let project = read::project(&merged, name.clone(), &environment, reader, sink)?;
+    Some((project, Places::of(&merged, sink)))
 }
 
 fn parse_all(files: &[SourceFile], options: &Options, sink: &mut Sink) -> Option<Vec<Node>> {

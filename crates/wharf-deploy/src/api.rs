@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use wharf_base::{Digest, UnixMillis};
+use wharf_compose::Places;
 use wharf_compose::project::Project;
 use wharf_model::Name;
 
@@ -174,6 +175,9 @@ pub struct DeployRequest {
     /// Archive of each relative bind mount, by its source as in the project.
     #[serde(default)]
     pub files: BTreeMap<String, UploadedFile>,
+    /// Where the keys of the project stand in the files, for messages; nothing else depends on it.
+    #[serde(default, skip_serializing_if = "Places::is_empty")]
+    pub places: Places,
     /// A word about it, such as a commit's title.
     #[serde(default)]
     pub message: String,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use wharf_compose::Places;
 use wharf_compose::project::Project;
 use wharf_model::Name;
 
@@ -12,7 +13,7 @@ use crate::engine::Engine;
 use crate::plan::{self, Action, Input, Plan, PlanError, Rollout};
 use crate::run::Run;
 use crate::store::{Content, Planned, Release, Scale};
-use crate::translate::{self, Model};
+use crate::translate::{self, Model, TranslateError};
 
 /// What is to be planned.
 pub(crate) enum Draft {
@@ -245,7 +246,8 @@ pub(crate) async fn foresee(
         images.insert(name.clone(), image);
     }
     let scales = scales(&request.project, engine.store.scales(app).await?, None)?;
-    let model = translate::translate(app, &request.project, &images, &request.files)?;
+    let model = translate::translate(app, &request.project, &images, &request.files)
+        .map_err(|error| located(error, &request.places))?;
     let mut plan = make(engine, app, next, &model, &scales, How::New)?;
     let built =
         plan.services.iter_mut().filter(|service| unknown.iter().any(|name| *service.service == **name));
@@ -260,6 +262,14 @@ pub(crate) async fn foresee(
         }
     }
     Ok((plan, builds))
+}
+
+/// Says in which file and line the key stands.
+fn located(error: TranslateError, places: &Places) -> TranslateError {
+    match places.find(&error.place) {
+        Some(place) => TranslateError { place: format!("{place}: {}", error.place), ..error },
+        None => error,
+    }
 }
 
 /// Images that we built, by the address that the registry has now: it may have another than when they were pushed.
@@ -296,4 +306,22 @@ pub(crate) async fn foresee_move(engine: &Engine, app: &Name, active: u32) -> Re
 
 fn millis(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_carried_out_has_its_file_and_line() {
+        let places: Places = serde_json::from_str(r#"{"services.web.ports": "compose.yaml:9:5"}"#).unwrap();
+        let error = |place: &str| TranslateError {
+            place: place.to_owned(),
+            message: "no".to_owned(),
+            hint: "none".to_owned(),
+        };
+        let known = located(error("services.web.ports"), &places);
+        assert_eq!(known.to_string(), "compose.yaml:9:5: services.web.ports: no\n  hint: none");
+        assert_eq!(located(error("networks.front"), &places), error("networks.front"));
+    }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use wharf_compose::project::Project;
-use wharf_compose::{Loaded, Options, ReadError, SourceFile, dotenv};
+use wharf_compose::{Loaded, Options, Places, ReadError, SourceFile, dotenv};
 
 use crate::failure::usage;
 
@@ -29,6 +29,7 @@ pub(super) struct Source<'a> {
 /// The project and the directory that its paths are relative to.
 pub(super) struct Application {
     pub(super) project: Project,
+    pub(super) places: Places,
     pub(super) directory: PathBuf,
 }
 
@@ -61,12 +62,13 @@ pub(super) fn load(source: &Source<'_>) -> anyhow::Result<Application> {
         directory_name: directory.file_name().map(|name| name.to_string_lossy().into_owned()),
         ..Options::default()
     };
-    let Loaded { project, warnings } = wharf_compose::load(&sources, &environment, &mut reader, &options)
-        .map_err(|errors| usage(errors.to_string()))?;
+    let Loaded { project, places, warnings } =
+        wharf_compose::load(&sources, &environment, &mut reader, &options)
+            .map_err(|errors| usage(errors.to_string()))?;
     for warning in warnings {
         eprintln!("warning: {warning}");
     }
-    Ok(Application { project, directory })
+    Ok(Application { project, places, directory })
 }
 
 /// The name of the application that a command means: given, or that of ./compose.yaml.

@@ -25,7 +25,7 @@ pub(super) async fn all(
     message: String,
     output: Output,
 ) -> anyhow::Result<DeployRequest> {
-    let Application { mut project, directory } = application;
+    let Application { mut project, places, directory } = application;
     let mut contexts = BTreeMap::new();
     let mut packed: BTreeMap<(String, Option<String>), BuildContext> = BTreeMap::new();
     for (name, service) in &mut project.services {
@@ -39,7 +39,7 @@ pub(super) async fn all(
         contexts.insert(name.clone(), packed[&key].clone());
     }
     let files = files(client, &mut project, &directory, output).await?;
-    Ok(DeployRequest { project, contexts, files, message, plan: None })
+    Ok(DeployRequest { project, contexts, files, places, message, plan: None })
 }
 
 async fn context(
