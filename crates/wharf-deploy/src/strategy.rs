@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     fn mount(source: MountSource, read_only: bool) -> ContainerSpec {
-        let mounts = vec![MountSpec { source, target: "/data".to_owned(), read_only }];
+        let mounts = vec![MountSpec { source, target: "/data".to_owned(), read_only, ..Default::default() }];
         ContainerSpec { mounts, ..ContainerSpec::default() }
     }
 

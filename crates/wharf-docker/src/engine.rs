@@ -37,6 +37,7 @@ struct Inner {
     docker: Docker,
     socket: PathBuf,
     version: String,
+    minor: u32,
     has_buildkit: bool,
 }
 
@@ -57,8 +58,9 @@ impl Engine {
         .map_err(|error| Error::api("open the socket", error))?;
         let has_buildkit = ping.has_buildkit();
         let version = format!("1.{minor}");
+        let minor = u32::try_from(minor).unwrap_or(u32::MAX);
         tracing::debug!(socket = %socket.display(), version, has_buildkit, "docker engine found");
-        Ok(Engine { inner: Arc::new(Inner { docker, socket, version, has_buildkit }) })
+        Ok(Engine { inner: Arc::new(Inner { docker, socket, version, minor, has_buildkit }) })
     }
 
     /// Connects to the Engine of this machine: `$DOCKER_HOST` if it is set, else [`DEFAULT_SOCKET`].
@@ -82,6 +84,11 @@ impl Engine {
     /// The agreed API version, `1.41`.
     pub fn api_version(&self) -> &str {
         &self.inner.version
+    }
+
+    /// The part of [`Engine::api_version`] after the dot.
+    pub fn api_minor(&self) -> u32 {
+        self.inner.minor
     }
 
     /// The Engine's own version, `20.10.24`, as it says now.

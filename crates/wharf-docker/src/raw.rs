@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Empty, StreamBody};
+use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use hyper::body::{Body as _, Frame, Incoming};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
@@ -36,6 +36,11 @@ pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 pub(crate) fn empty_body() -> Body {
     Empty::new().map_err(|never| match never {}).boxed_unsync()
+}
+
+/// What is in memory already.
+pub(crate) fn full_body(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
 /// Streams a file.

@@ -23,3 +23,6 @@ pub(crate) const RUN: &str = "wharf.run";
 pub(crate) const HOST: &str = "wharf.host";
 /// Services that it depends on, comma-separated: when both leave, it is stopped before them, as Compose does.
 pub(crate) const AFTER: &str = "wharf.after";
+/// Services whose container it uses, and the id of that container: `db=<id>,cache=<id>`. With another one there it has to
+/// be made again.
+pub(crate) const SHARES: &str = "wharf.shares";

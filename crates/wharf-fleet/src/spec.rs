@@ -15,7 +15,11 @@ const FORMAT: u32 = 1;
 /// `published` is the private address on which the agent publishes the served port; `None` on the server's own host.
 pub fn spec_hash(instance: &Instance, published: Option<std::net::IpAddr>) -> String {
     let default = serde_json::to_value(ContainerSpec::default()).expect("plain records are JSON");
-    let spec = serde_json::to_value(&instance.spec).expect("plain records are JSON");
+    let mut spec = serde_json::to_value(&instance.spec).expect("plain records are JSON");
+    if let Some(members) = spec.as_object_mut() {
+        // When an image is pulled is no property of a container that runs.
+        members.remove("pull_policy");
+    }
     let mut document = json!({ "spec": without_defaults(spec, &default) });
     if let (Some(serve), Some(address)) = (&instance.serve, published) {
         document["serve"] = json!({ "port": serve.port, "address": address });

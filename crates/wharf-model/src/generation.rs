@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use wharf_base::{Digest, UnixMillis};
 
+use crate::default::is_default;
 use crate::{Balance, ContainerSpec, HealthCheck, Name};
 
 /// One numbered state of the whole installation. Numbers grow by one; a generation never changes once stored.
@@ -46,7 +47,7 @@ impl Generation {
 
 /// What one application is to be.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub struct AppDesired {
     /// The release that serves (or is to serve) requests.
     pub release: u32,
@@ -73,7 +74,6 @@ pub struct AppDesired {
 
 /// An image to have on a host.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct ImageSpec {
     /// The host.
     pub host: Name,
@@ -83,7 +83,6 @@ pub struct ImageSpec {
 
 /// One container on one host.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Instance {
     /// `<app>-<service>-r<release>-<slot>`; unique in the installation, and the container's name unless the user
     /// set one.
@@ -121,7 +120,6 @@ pub enum WaitFor {
 /// How balancers reach an instance. With `peer: direct` the agent of a host other than the server's publishes
 /// `port` on a free port of the host's private address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Serve {
     /// TCP port of the container.
     pub port: u16,
@@ -129,7 +127,6 @@ pub struct Serve {
 
 /// An HTTP GET (2xx or 3xx is healthy) or, without a path, a TCP connect.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Probe {
     /// Port of the container.
     pub port: u16,
@@ -147,7 +144,6 @@ pub struct Probe {
 
 /// A route of the generation; its targets come from what agents report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct RouteSpec {
     /// Service that answers.
     pub service: Name,
@@ -188,7 +184,6 @@ impl RouteSpec {
 
 /// A network to make.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct NetworkSpec {
     /// Real name on the host.
     pub name: String,
@@ -200,11 +195,51 @@ pub struct NetworkSpec {
     pub internal: bool,
     /// Labels.
     pub labels: BTreeMap<String, String>,
+    /// Containers outside of the application may join (Swarm's drivers only; others store it).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub attachable: bool,
+    /// IPv6 addresses.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub enable_ipv6: bool,
+    /// Without IPv4 addresses (API 1.47).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub disable_ipv4: bool,
+    /// Options of the driver.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub driver_opts: BTreeMap<String, String>,
+    /// Where its addresses come from.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub ipam: Ipam,
+}
+
+/// Where a network's addresses come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Ipam {
+    /// Driver; `None` is the Engine's default.
+    pub driver: Option<String>,
+    /// Ranges; none lets the Engine choose.
+    pub config: Vec<IpamPool>,
+    /// Options of the driver.
+    pub options: BTreeMap<String, String>,
+}
+
+/// One range of addresses.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct IpamPool {
+    /// `10.5.0.0/16`.
+    pub subnet: Option<String>,
+    /// The part of the subnet that containers get addresses from.
+    pub ip_range: Option<String>,
+    /// Address of the gateway.
+    pub gateway: Option<String>,
+    /// Addresses that are taken, by name of their owner.
+    pub aux_addresses: BTreeMap<String, String>,
 }
 
 /// A volume to make.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct VolumeSpec {
     /// Real name on the host.
     pub name: String,
@@ -220,7 +255,6 @@ pub struct VolumeSpec {
 
 /// A file or directory of the user's that travels as a tar archive and is mounted read-only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct FileBundle {
     /// Digest of the tar archive; the server serves it under this name.
     pub digest: Digest,

@@ -9,6 +9,7 @@
 
 pub mod call;
 mod container;
+mod default;
 mod event;
 pub mod frame;
 mod generation;
@@ -20,14 +21,15 @@ mod traffic;
 
 pub use call::Call;
 pub use container::{
-    ContainerSpec, Healthcheck, MountSource, MountSpec, NetworkAttachment, PublishedPort, ResourceLimits,
-    RestartPolicy, Transport,
+    Blkio, ContainerSpec, Device, DeviceRequest, FileOwner, Healthcheck, Logging, MountOptions, MountSource,
+    MountSpec, NetworkAttachment, PublishedPort, PullPolicy, ResourceLimits, RestartPolicy, SharedPlace,
+    SharedVolumes, Transport, Ulimit,
 };
 pub use event::{Event, EventRecord, Topic};
 pub use frame::Frame;
 pub use generation::{
-    AppDesired, Change, FileBundle, Generation, ImageSpec, Instance, NetworkSpec, Probe, RouteSpec, Serve,
-    VolumeSpec, WaitFor,
+    AppDesired, Change, FileBundle, Generation, ImageSpec, Instance, Ipam, IpamPool, NetworkSpec, Probe,
+    RouteSpec, Serve, VolumeSpec, WaitFor,
 };
 pub use host::{
     Drift, DriftOutcome, HostReport, HostResources, HostView, ImageReport, ImageState, InstanceReport,

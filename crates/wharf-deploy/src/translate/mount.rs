@@ -40,7 +40,7 @@ pub(super) fn translate(
             ));
         }
     };
-    Ok(MountSpec { source, target: mount.target.clone(), read_only: mount.read_only })
+    Ok(MountSpec { source, target: mount.target.clone(), read_only: mount.read_only, ..Default::default() })
 }
 
 fn relative(input: &Input<'_>, path: &str, read_only: bool) -> Result<FileBundle, TranslateError> {

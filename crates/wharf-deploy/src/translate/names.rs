@@ -35,6 +35,7 @@ pub(super) fn networks(app: &Name, project: &Project, used: &BTreeSet<String>) -
             driver: spec.driver.clone(),
             internal: spec.internal,
             labels: spec.labels.clone(),
+            ..Default::default()
         })
         .filter(|spec| used.contains(&spec.name))
         .collect();

@@ -98,6 +98,7 @@ fn container(input: &Input<'_>, model: &mut Model) -> Result<ContainerSpec, Tran
         stop_grace_ms: service.stop_grace_period.map(millis),
         resources: resources(service),
         container_name: service.container_name.clone(),
+        ..Default::default()
     })
 }
 
@@ -105,7 +106,8 @@ fn networks(input: &Input<'_>) -> Vec<NetworkAttachment> {
     let attach = |(key, part): (&String, &project::ServiceNetwork)| {
         let mut aliases = vec![input.key.to_owned()];
         aliases.extend(part.aliases.iter().filter(|alias| *alias != input.key).cloned());
-        NetworkAttachment { network: names::network(input.app, input.project, key), aliases }
+        let network = names::network(input.app, input.project, key);
+        NetworkAttachment { network, aliases, ..Default::default() }
     };
     input.service.networks.iter().map(attach).collect()
 }
@@ -136,6 +138,7 @@ fn healthcheck(check: &project::Healthcheck) -> Healthcheck {
         timeout_ms: check.timeout.map(millis),
         retries: check.retries,
         start_period_ms: check.start_period.map(millis),
+        ..Default::default()
     }
 }
 
@@ -155,6 +158,7 @@ fn resources(service: &Service) -> ResourceLimits {
         memory_bytes: limits.memory_bytes.map(signed),
         memory_reservation_bytes: reservations.memory_bytes.map(signed),
         pids: limits.pids,
+        ..Default::default()
     }
 }
 

@@ -363,6 +363,8 @@ impl Converger {
         let instance = unit.instance.clone();
         let wanted = turns.wanted.iter().find(|one| one.instance.id == instance).cloned();
         let hash = wanted.as_ref().map(|wanted| wanted.hash.clone()).unwrap_or_default();
+        let ours: Vec<&Found> = turns.found.iter().collect();
+        let shares = wanted.as_ref().map(|one| plan::shared(one, &turns.wanted, &ours)).unwrap_or_default();
         let wanted = wanted.and_then(|wanted| {
             let app = desired.apps.get(&wanted.app)?.clone();
             Some((wanted, app))
@@ -376,6 +378,7 @@ impl Converger {
             engine: engine.clone(),
             unit,
             wanted,
+            shares,
             cancelled: cancel.clone(),
         };
         let (wake, shutdown) = (self.wake.clone(), self.tasks.shutdown());

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::OwnedMutexGuard;
 use wharf_base::Digest;
 use wharf_disk::atomic;
-use wharf_model::FileBundle;
+use wharf_model::{FileBundle, FileOwner};
 
 use super::link::Server;
 use crate::Error;
@@ -45,6 +45,44 @@ pub(crate) async fn ensure(
         unpacked.await?;
     }
     if bundle.is_file { only_file(&target) } else { Ok(target) }
+}
+
+/// Name of a bundle, or of the copy of one that belongs to somebody: `sha256:…`, `sha256:….1000.1000.400`.
+pub(crate) fn key(digest: &str, owner: Option<FileOwner>) -> String {
+    match owner {
+        Some(FileOwner { uid, gid, mode }) => format!("{digest}.{uid}.{gid}.{mode:o}"),
+        None => digest.to_owned(),
+    }
+}
+
+/// Makes sure that there is a copy of a bundle's one file that belongs to `owner`, and returns it.
+pub(crate) fn ensure_owned(
+    directory: &Path,
+    file: &Path,
+    key: &str,
+    owner: FileOwner,
+) -> Result<PathBuf, Error> {
+    let name = file.file_name().unwrap_or(file.as_os_str());
+    let target = directory.join(key.split_once(':').map_or(key, |(_, name)| name));
+    if target.exists() {
+        return Ok(target.join(name));
+    }
+    let aside = target.with_file_name(format!("{}.new", key.replace(':', ".")));
+    if aside.exists() {
+        std::fs::remove_dir_all(&aside).map_err(|error| Error::file("remove", &aside, error))?;
+    }
+    std::fs::create_dir(&aside).map_err(|error| Error::file("create directory", &aside, error))?;
+    let copy = aside.join(name);
+    std::fs::copy(file, &copy).map_err(|error| Error::file("copy", file, error))?;
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(owner.mode & 0o7777);
+    // The owner first: changing it clears the set-user-id bits.
+    std::os::unix::fs::chown(&copy, Some(owner.uid), Some(owner.gid))
+        .and_then(|()| std::fs::set_permissions(&copy, mode))
+        .and_then(|()| sync_tree(&aside))
+        .map_err(|error| Error::file("give away", &copy, error))?;
+    std::fs::rename(&aside, &target).map_err(|error| Error::file("rename", &aside, error))?;
+    atomic::sync_directory(directory)?;
+    Ok(target.join(name))
 }
 
 async fn fetch(server: &Server, bundle: &FileBundle, archive: &Path) -> Result<(), Error> {
@@ -113,7 +151,7 @@ fn only_file(directory: &Path) -> Result<PathBuf, Error> {
     }
 }
 
-/// Removes bundles that are not in `wanted` (hex digests).
+/// Removes bundles, and copies of them, that are not in `wanted` (the part of [`key`] after the colon).
 pub(crate) fn remove_unwanted(directory: &Path, wanted: &BTreeSet<String>) {
     for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -152,6 +190,26 @@ mod tests {
         assert!(target.exists() && !archive.exists());
         remove_unwanted(directory.path(), &BTreeSet::new());
         assert!(!target.exists());
+    }
+
+    #[test]
+    fn a_copy_belongs_to_its_owner_and_is_made_once() {
+        use std::os::unix::fs::MetadataExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("app.conf");
+        std::fs::write(&file, "x").unwrap();
+        // Giving a file away takes root; to oneself it never does.
+        let me = std::fs::metadata(&file).unwrap();
+        let owner = FileOwner { uid: me.uid(), gid: me.gid(), mode: 0o440 };
+        let key = key("sha256:0a", Some(owner));
+        let copy = ensure_owned(directory.path(), &file, &key, owner).unwrap();
+        let metadata = std::fs::metadata(&copy).unwrap();
+        assert_eq!((metadata.mode() & 0o7777, std::fs::read(&copy).unwrap()), (0o440, b"x".to_vec()));
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(ensure_owned(directory.path(), &file, &key, owner).unwrap(), copy);
+        let wanted = key.split_once(':').unwrap().1.to_owned();
+        remove_unwanted(directory.path(), &BTreeSet::from([wanted]));
+        assert!(copy.exists());
     }
 
     #[test]

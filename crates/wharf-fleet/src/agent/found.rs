@@ -1,7 +1,8 @@
 //! A container as the Engine's list shows it. One list call has all that deciding needs: labels, state, health,
 //! addresses and ports.
 
-use std::net::{IpAddr, SocketAddr};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use wharf_docker::bollard::models::{ContainerSummary, ContainerSummaryStateEnum};
 use wharf_model::Name;
@@ -26,6 +27,10 @@ pub(crate) struct Found {
     pub(crate) networks: Vec<String>,
     /// Services that it depends on.
     pub(crate) after: Vec<Name>,
+    /// Services whose container it uses, with that container's id.
+    pub(crate) shares: BTreeMap<Name, String>,
+    /// It has the host's interfaces.
+    pub(crate) is_on_host: bool,
     pub(crate) run: Run,
     pub(crate) check: Check,
     pub(crate) address: Option<IpAddr>,
@@ -84,6 +89,11 @@ impl Found {
             after: label(labels::AFTER)
                 .map(|all| all.split(',').flat_map(str::parse).collect())
                 .unwrap_or_default(),
+            shares: label(labels::SHARES).map(|all| shares(all)).unwrap_or_default(),
+            is_on_host: summary
+                .host_config
+                .as_ref()
+                .is_some_and(|config| config.network_mode.as_deref() == Some("host")),
             run: run(summary.state.as_ref(), status),
             check: check(status),
             address: address(summary),
@@ -102,14 +112,25 @@ impl Found {
 
     /// Where balancers on the server's host, or our probe, reach `port`.
     pub(crate) fn inside(&self, port: u16) -> Option<SocketAddr> {
+        if self.is_on_host {
+            return Some(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port));
+        }
         self.address.map(|address| SocketAddr::new(address, port))
     }
 
     /// Where others reach `port` through `host`, the private address on which it was published.
     pub(crate) fn outside(&self, host: IpAddr, port: u16) -> Option<SocketAddr> {
+        if self.is_on_host {
+            return Some(SocketAddr::new(host, port));
+        }
         let mut ports = self.published.iter().filter(|(_, inner, _)| *inner == port);
         ports.find(|(ip, _, _)| *ip == host).map(|(_, _, outer)| SocketAddr::new(host, *outer))
     }
+}
+
+fn shares(label: &str) -> BTreeMap<Name, String> {
+    let pairs = label.split(',').filter_map(|pair| pair.split_once('='));
+    pairs.filter_map(|(name, id)| Some((name.parse().ok()?, id.to_owned()))).collect()
 }
 
 fn run(state: Option<&ContainerSummaryStateEnum>, status: &str) -> Run {

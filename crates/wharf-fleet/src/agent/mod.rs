@@ -20,6 +20,7 @@ mod health;
 mod images;
 mod join;
 mod link;
+mod made;
 mod met;
 mod orphans;
 mod plan;

@@ -144,6 +144,28 @@ impl Wanted {
     }
 }
 
+/// The containers of the services whose interfaces, processes or volumes `wanted` uses: those of its own release if
+/// there are any, the first of several. A service whose container is not there (yet) is left out.
+pub(crate) fn shared(wanted: &Wanted, all: &[Wanted], found: &[&Found]) -> BTreeMap<Name, String> {
+    let services = wanted.instance.spec.shares.keys();
+    let container = |service: &Name| {
+        let first = providers(wanted, all, service).into_iter().min_by_key(|one| one.instance.slot)?;
+        let mut met = found.iter().filter(|container| first.is_met_by(container));
+        met.find(|container| container.run != Run::Dead).map(|container| container.id.clone())
+    };
+    services.filter_map(|service| Some((service.clone(), container(service)?))).collect()
+}
+
+/// The instances of a service that `wanted` depends on: those of its release; of others if the service has none in that
+/// release (it was not part of the change).
+fn providers<'a>(wanted: &Wanted, all: &'a [Wanted], service: &Name) -> Vec<&'a Wanted> {
+    let of_service: Vec<&Wanted> =
+        all.iter().filter(|one| one.app == wanted.app && one.instance.service == *service).collect();
+    let same_release = |one: &&Wanted| one.instance.release == wanted.instance.release;
+    let same: Vec<&Wanted> = of_service.iter().copied().filter(same_release).collect();
+    if same.is_empty() { of_service } else { same }
+}
+
 /// Compares.
 pub(crate) fn plan(context: &Context<'_>, wanted: &[Wanted], found: &[Found]) -> Plan {
     let (owner, busy) = (context.owner, context.busy);
@@ -161,8 +183,10 @@ pub(crate) fn plan(context: &Context<'_>, wanted: &[Wanted], found: &[Found]) ->
     for one in wanted {
         let mine = by_instance.get(one.instance.id.as_str()).map_or(&[][..], Vec::as_slice);
         let is_job = jobs.contains(&(&one.app, &one.instance.service));
-        let deviations = deviations(context, one, mine, is_job);
-        let steps = steps_for(context, one, mine, &deviations);
+        let shares = shared(one, wanted, &ours);
+        let keep = kept(one, mine, &shares);
+        let deviations = deviations(context, one, mine, keep, is_job);
+        let steps = steps_for(context, one, mine, keep, &deviations);
         if !deviations.is_empty() {
             plan.deviations.insert(one.instance.id.clone(), deviations);
         }
@@ -200,12 +224,20 @@ fn jobs(wanted: &[Wanted]) -> BTreeSet<(&Name, &Name)> {
 }
 
 /// The container that is kept of those that claim to be an instance.
-fn kept<'a>(wanted: &Wanted, mine: &[&'a Found]) -> Option<&'a Found> {
-    mine.iter().copied().find(|one| wanted.is_met_by(one) && one.run != Run::Dead)
+/// `shares` are the containers that it uses: one that was made for others of them can't be kept.
+fn kept<'a>(wanted: &Wanted, mine: &[&'a Found], shares: &BTreeMap<Name, String>) -> Option<&'a Found> {
+    let fits = |one: &&Found| wanted.is_met_by(one) && one.shares == *shares && one.run != Run::Dead;
+    mine.iter().copied().find(fits)
 }
 
-fn deviations(context: &Context<'_>, wanted: &Wanted, mine: &[&Found], is_job: bool) -> Vec<Deviation> {
-    if let Some(keep) = kept(wanted, mine) {
+fn deviations(
+    context: &Context<'_>,
+    wanted: &Wanted,
+    mine: &[&Found],
+    keep: Option<&Found>,
+    is_job: bool,
+) -> Vec<Deviation> {
+    if let Some(keep) = keep {
         return drift::of(wanted, keep, is_job);
     }
     let was_met = context.met.get(&wanted.instance.id) == Some(&wanted.hash);
@@ -213,8 +245,13 @@ fn deviations(context: &Context<'_>, wanted: &Wanted, mine: &[&Found], is_job: b
 }
 
 /// What one wanted instance needs, given the containers that claim to be it.
-fn steps_for(context: &Context<'_>, wanted: &Wanted, mine: &[&Found], deviations: &[Deviation]) -> Vec<Step> {
-    let keep = kept(wanted, mine);
+fn steps_for(
+    context: &Context<'_>,
+    wanted: &Wanted,
+    mine: &[&Found],
+    keep: Option<&Found>,
+    deviations: &[Deviation],
+) -> Vec<Step> {
     let is_left_alone = !deviations.is_empty() && context.reported.contains(&wanted.instance.id);
     let others: Vec<Step> = mine
         .iter()
@@ -288,8 +325,7 @@ fn starts_again(restart: RestartPolicy, code: i64) -> bool {
     }
 }
 
-/// The first dependency that isn't met, in words. Instances of the same release are what counts; of others if the
-/// service has none in that release (it was not part of the change).
+/// The first dependency that isn't met, in words.
 fn unmet(wanted: &Wanted, all: &[Wanted], found: &[&Found]) -> Option<String> {
     for (service, condition) in &wanted.instance.after {
         let of_service: Vec<&Wanted> =

@@ -5,27 +5,57 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::StreamExt as _;
 use wharf_docker::bollard::auth::DockerCredentials;
-use wharf_docker::bollard::models::CreateImageInfo;
+use wharf_docker::bollard::models::{CreateImageInfo, ImageInspect};
 use wharf_docker::bollard::query_parameters::CreateImageOptionsBuilder;
 use wharf_docker::{Engine, Error};
+use wharf_model::PullPolicy;
 
 use crate::RegistryAccount;
 
-/// Pulls `reference` unless the Engine has it. `account` is used only for images of its own registry.
+/// Which image, and when.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Wish<'a> {
+    /// `linux/arm64`; `None` is the host's.
+    pub(crate) platform: Option<&'a str>,
+    pub(crate) policy: PullPolicy,
+}
+
+/// Pulls `reference` as `wish` says. `account` is used only for images of its own registry.
 pub(crate) async fn ensure(
     engine: &Engine,
     reference: &str,
+    wish: Wish<'_>,
     account: Option<&RegistryAccount>,
     pulled_bytes: &AtomicU64,
-) -> Result<(), Error> {
+) -> Result<(), crate::Error> {
     let doing = format!("pull {reference}");
-    match engine.docker().inspect_image(reference).await.map_err(|error| Error::api(&doing, error)) {
-        Ok(_) => return Ok(()),
-        Err(error) if error.status() == Some(404) => {}
-        Err(error) => return Err(error),
+    let found = engine.docker().inspect_image(reference).await.map_err(|error| Error::api(&doing, error));
+    match (found, wish.policy) {
+        // The Engine keeps one platform of each name.
+        (Ok(image), PullPolicy::Missing | PullPolicy::Never) if is_for(&image, wish.platform) => {
+            return Ok(());
+        }
+        (Ok(_), PullPolicy::Never) => {
+            let platform = wish.platform.unwrap_or_default();
+            return Err(crate::Error::Invalid(format!(
+                "the image {reference} on the host is not for {platform}, and `pull_policy: never` forbids to pull it"
+            )));
+        }
+        (Ok(_), _) => {}
+        (Err(error), PullPolicy::Never) if error.status() == Some(404) => {
+            return Err(crate::Error::Invalid(format!(
+                "the image {reference} is not on the host, and `pull_policy: never` forbids to pull it\n  \
+                 hint: load it there with `docker load`, or remove `pull_policy`"
+            )));
+        }
+        (Err(error), _) if error.status() == Some(404) => {}
+        (Err(error), _) => return Err(error.into()),
     }
     let (name, tag) = split(reference);
     let mut options = CreateImageOptionsBuilder::default().from_image(name);
+    if let Some(platform) = wish.platform {
+        options = options.platform(platform);
+    }
     if let Some(tag) = tag {
         options = options.tag(tag);
     }
@@ -44,6 +74,27 @@ pub(crate) async fn ensure(
         pulled_bytes.fetch_add(layers.grown(&message), Ordering::Relaxed);
     }
     Ok(())
+}
+
+/// Whether the image runs on `platform` (`os[/architecture[/variant]]`).
+fn is_for(image: &ImageInspect, platform: Option<&str>) -> bool {
+    let Some(platform) = platform else { return true };
+    let mut parts = platform.split('/');
+    let fits = |wanted: Option<&str>, has: Option<&str>| match (wanted, has) {
+        (Some(wanted), Some(has)) => has.is_empty() || normal(wanted) == normal(has),
+        _ => true,
+    };
+    fits(parts.next(), image.os.as_deref()) && fits(parts.next(), image.architecture.as_deref())
+}
+
+/// The Engine's name for an architecture (containerd `platforms/database.go`).
+fn normal(architecture: &str) -> &str {
+    match architecture {
+        "x86_64" | "x86-64" => "amd64",
+        "aarch64" => "arm64",
+        "i386" => "386",
+        other => other,
+    }
 }
 
 /// Name and tag as `POST /images/create` wants them. A digest stays with the name; without a tag the Engine would pull
@@ -94,6 +145,25 @@ mod tests {
             ("h:5000/a@sha256:00", ("h:5000/a@sha256:00", None)),
         ] {
             assert_eq!(split(reference), expected, "{reference}");
+        }
+    }
+
+    #[test]
+    fn an_image_fits_the_platforms_that_it_is_for() {
+        let image = ImageInspect {
+            os: Some("linux".to_owned()),
+            architecture: Some("amd64".to_owned()),
+            ..Default::default()
+        };
+        for (platform, expected) in [
+            (None, true),
+            (Some("linux"), true),
+            (Some("linux/amd64"), true),
+            (Some("linux/x86_64"), true),
+            (Some("linux/arm64/v8"), false),
+            (Some("windows/amd64"), false),
+        ] {
+            assert_eq!(is_for(&image, platform), expected, "{platform:?}");
         }
     }
 

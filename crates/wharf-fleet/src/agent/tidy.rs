@@ -34,12 +34,17 @@ pub(crate) async fn remove_files(directory: &Path, wanted: &[Wanted]) {
     let mounts = wanted.iter().flat_map(|one| &one.instance.spec.mounts);
     let used: BTreeSet<String> = mounts
         .filter_map(|mount| match &mount.source {
-            MountSource::Files(digest) => Some(digest.split_once(':')?.1.to_owned()),
+            MountSource::Files(digest) => {
+                let name = |key: &str| Some(key.split_once(':')?.1.to_owned());
+                let owned = mount.options.owner.and_then(|owner| name(&files::key(digest, Some(owner))));
+                Some(name(digest).into_iter().chain(owned))
+            }
             MountSource::Volume(_)
             | MountSource::Anonymous
             | MountSource::HostPath(_)
             | MountSource::Tmpfs => None,
         })
+        .flatten()
         .collect();
     let directory = directory.to_owned();
     crate::blocking(move || files::remove_unwanted(&directory, &used)).await;

@@ -12,24 +12,21 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use wharf_base::power_loss;
 use wharf_docker::bollard::errors::Error as BollardError;
-use wharf_docker::bollard::models::{
-    ContainerCreateBody, NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest,
-    VolumeCreateRequest,
-};
+use wharf_docker::bollard::models::{NetworkConnectRequest, NetworkDisconnectRequest};
 use wharf_docker::bollard::query_parameters::{
-    CreateContainerOptionsBuilder, InspectContainerOptions, InspectNetworkOptions, RemoveContainerOptions,
-    RenameContainerOptions, StartContainerOptions, StopContainerOptions,
+    InspectContainerOptions, RemoveContainerOptions, RenameContainerOptions, StartContainerOptions,
+    StopContainerOptions,
 };
 use wharf_docker::{Engine, Error as DockerError};
 use wharf_model::{AppDesired, MountSource, Name};
 
-use super::create::{self, Place};
+use super::create::{self, Body, Place};
 use super::drift::settings;
 use super::gates::Gates;
 use super::link::Server;
 use super::plan::{Step, Unit, Wanted};
-use super::{files, pull};
-use crate::{Error, RegistryAccount, labels};
+use super::{files, made, pull};
+use crate::{Error, RegistryAccount};
 
 /// Longest time for one stop; the container's own grace is what usually ends it.
 const STOP_TIMEOUT: Duration = Duration::from_secs(3_600);
@@ -64,6 +61,8 @@ pub(crate) struct Job {
     pub(crate) unit: Unit,
     /// The instance and its application; `None` for a removal.
     pub(crate) wanted: Option<(Wanted, AppDesired)>,
+    /// The containers that it uses, by service.
+    pub(crate) shares: BTreeMap<Name, String>,
     /// The instance is no longer wanted so: ends a pull, nothing else.
     pub(crate) cancelled: CancellationToken,
 }
@@ -95,17 +94,19 @@ impl Job {
             power_loss(|| format!("agent {} begins", step.word()));
             let done = async {
                 match step {
-                    Step::Network(name) => self.network(name).await,
-                    Step::Volume(name) => self.volume(name).await,
+                    Step::Network(name) => made::network(&self, name).await,
+                    Step::Volume(name) => made::volume(&self, name).await,
                     Step::Files(digest) => {
-                        let path = self.files(digest).await?;
-                        files.insert(digest.clone(), path);
+                        files.extend(self.files(digest).await?);
                         Ok(())
                     }
                     Step::Pull(image) => {
                         let _gate = self.shop.gates.pass(&format!("image {image}")).await;
                         let account = self.shop.account.as_ref();
-                        Ok(pull::ensure(&self.engine, image, account, &self.shop.pulled_bytes).await?)
+                        let spec = &self.wanted()?.0.instance.spec;
+                        let wish =
+                            pull::Wish { platform: spec.platform.as_deref(), policy: spec.pull_policy };
+                        pull::ensure(&self.engine, image, wish, account, &self.shop.pulled_bytes).await
                     }
                     Step::Stop(id) => self.stop(id).await,
                     Step::Remove(id) => self.remove(id).await,
@@ -139,110 +140,69 @@ impl Job {
         Outcome::Done
     }
 
-    fn wanted(&self) -> Result<&(Wanted, AppDesired), Error> {
+    pub(super) fn wanted(&self) -> Result<&(Wanted, AppDesired), Error> {
         self.wanted
             .as_ref()
             .ok_or_else(|| Error::Invalid(format!("`{}` is not desired any more", self.unit.instance)))
     }
 
-    async fn network(&self, name: &str) -> Result<(), Error> {
+    /// What is mounted of a bundle: it itself, and the copies of its file that belong to somebody.
+    pub(super) async fn files(&self, digest: &str) -> Result<Vec<(String, PathBuf)>, Error> {
         let (wanted, app) = self.wanted()?;
-        let _gate = self.shop.gates.pass(&format!("network {name}")).await;
-        let doing = format!("look at network {name}");
-        match self.engine.docker().inspect_network(name, None::<InspectNetworkOptions>).await {
-            Ok(_) => return Ok(()),
-            Err(error) => missing(&doing, error)?,
-        }
-        let spec = app.networks.iter().find(|network| network.name == name);
-        if spec.is_some_and(|network| network.external) {
-            let hint = format!("make it with `docker network create {name}`");
-            return Err(Error::Invalid(format!(
-                "the external network `{name}` does not exist\n  hint: {hint}"
-            )));
-        }
-        let spec = spec.cloned().unwrap_or_default();
-        let request = NetworkCreateRequest {
-            name: name.to_owned(),
-            driver: Some(spec.driver.unwrap_or_else(|| "bridge".to_owned())),
-            internal: Some(spec.internal),
-            labels: Some(self.labels(&wanted.app, spec.labels)),
-            ..Default::default()
-        };
-        let doing = format!("create network {name}");
-        match self.engine.docker().create_network(request).await {
-            Ok(_) => Ok(()),
-            // Somebody else was quicker.
-            Err(error) => unless(&[409], &doing, error),
-        }
-    }
-
-    async fn volume(&self, name: &str) -> Result<(), Error> {
-        let (wanted, app) = self.wanted()?;
-        let _gate = self.shop.gates.pass(&format!("volume {name}")).await;
-        let doing = format!("look at volume {name}");
-        match self.engine.docker().inspect_volume(name).await {
-            Ok(_) => return Ok(()),
-            Err(error) => missing(&doing, error)?,
-        }
-        let spec = app.volumes.iter().find(|volume| volume.name == name);
-        if spec.is_some_and(|volume| volume.external) {
-            let hint = format!("make it with `docker volume create {name}`");
-            return Err(Error::Invalid(format!(
-                "the external volume `{name}` does not exist\n  hint: {hint}"
-            )));
-        }
-        let spec = spec.cloned().unwrap_or_default();
-        let request = VolumeCreateRequest {
-            name: Some(name.to_owned()),
-            driver: Some(spec.driver.unwrap_or_else(|| "local".to_owned())),
-            driver_opts: Some(spec.driver_opts.into_iter().collect()),
-            labels: Some(self.labels(&wanted.app, spec.labels)),
-            ..Default::default()
-        };
-        let created = self.engine.docker().create_volume(request).await;
-        created.map(drop).map_err(|error| DockerError::api(format!("create volume {name}"), error).into())
-    }
-
-    fn labels(&self, app: &Name, users: BTreeMap<String, String>) -> HashMap<String, String> {
-        let ours = [(labels::OWNER, self.shop.owner.clone()), (labels::APP, app.to_string())];
-        let ours = ours.map(|(key, value)| (key.to_owned(), value));
-        users.into_iter().chain(ours).collect()
-    }
-
-    pub(super) async fn files(&self, digest: &str) -> Result<PathBuf, Error> {
-        let (_, app) = self.wanted()?;
         let bundle = app.files.iter().find(|bundle| bundle.digest.as_str() == digest);
         let bundle = bundle.ok_or_else(|| Error::NoSuchFiles(digest.to_owned()))?;
         let gate = self.shop.gates.pass(&format!("files {digest}")).await;
         let server = self.shop.server.borrow().clone();
-        files::ensure(&self.shop.files, bundle, server.as_ref(), gate).await
+        let path = files::ensure(&self.shop.files, bundle, server.as_ref(), gate).await?;
+        let source = MountSource::Files(digest.to_owned());
+        let mounts = wanted.instance.spec.mounts.iter().filter(|mount| mount.source == source);
+        let mut all = vec![(digest.to_owned(), path.clone())];
+        for owner in mounts.filter_map(|mount| mount.options.owner) {
+            if !bundle.is_file {
+                let what = format!("the files {digest} are a directory, which can't be given to one owner");
+                return Err(Error::Invalid(what));
+            }
+            let key = files::key(digest, Some(owner));
+            let _gate = self.shop.gates.pass(&format!("files {key}")).await;
+            let (directory, file, name) = (self.shop.files.clone(), path.clone(), key.clone());
+            let copy = crate::blocking(move || files::ensure_owned(&directory, &file, &name, owner)).await?;
+            all.push((key, copy));
+        }
+        Ok(all)
     }
 
     async fn create(&self, files: &HashMap<String, PathBuf>) -> Result<String, Error> {
-        let (wanted, _) = self.wanted()?;
-        let shop = &self.shop;
-        let place = Place { owner: &shop.owner, host: &shop.host, published: shop.published, files };
-        self.create_from(create::body(wanted, &place)).await
+        self.create_as(files, create::body).await
     }
 
-    /// Makes the container of this body.
-    pub(super) async fn create_from(&self, body: ContainerCreateBody) -> Result<String, Error> {
+    /// Makes the unit's container; `form` says in the Engine's words what it is.
+    pub(super) async fn create_as(
+        &self,
+        files: &HashMap<String, PathBuf>,
+        form: impl FnOnce(&Wanted, &Place<'_>) -> Body,
+    ) -> Result<String, Error> {
         let (wanted, _) = self.wanted()?;
-        for mount in &wanted.instance.spec.mounts {
-            if let MountSource::HostPath(path) = &mount.source {
-                // As Compose does; the Engine's mount API refuses a path that is missing.
-                if tokio::fs::metadata(path).await.is_err() {
-                    let made = tokio::fs::create_dir_all(path).await;
-                    made.map_err(|error| Error::file("create directory", path.as_ref(), error))?;
-                }
-            }
+        let spec = &wanted.instance.spec;
+        let api = self.engine.api_minor();
+        if let Some(reason) = create::too_new(spec, api) {
+            return Err(Error::Invalid(reason));
         }
+        made::host_paths(spec).await?;
+        let subpaths = made::subpaths(&self.engine, spec).await?;
+        let shop = &self.shop;
+        let place = Place {
+            owner: &shop.owner,
+            host: &shop.host,
+            published: shop.published,
+            files,
+            shares: &self.shares,
+            subpaths: &subpaths,
+            api,
+        };
         let name = create::container_name(wanted);
-        let options = CreateContainerOptionsBuilder::default().name(name).build();
-        let doing = format!("create container {name}");
-        let created = self.engine.docker().create_container(Some(options), body).await;
-        match created.map_err(|error| DockerError::api(&doing, error)) {
-            Ok(created) => Ok(created.id),
+        let body = form(wanted, &place);
+        match self.engine.create_container(name, spec.platform.as_deref(), &body).await {
+            Ok(id) => Ok(id),
             Err(error) if error.status() == Some(409) => Err(Error::Invalid(format!(
                 "{error}\n  hint: another container, not made by this agent, has the name; remove it with `docker rm -f {name}`"
             ))),
@@ -278,7 +238,7 @@ impl Job {
     async fn rejoin(&self, id: &str) -> Result<(), Error> {
         let (wanted, _) = self.wanted()?;
         for network in &wanted.instance.spec.networks {
-            self.network(&network.network).await?;
+            made::network(self, &network.network).await?;
             let request = NetworkDisconnectRequest { container: id.to_owned(), force: Some(true) };
             let doing = format!("disconnect {} from network {}", self.unit.instance, network.network);
             if let Err(error) = self.engine.docker().disconnect_network(&network.network, request).await {
@@ -292,9 +252,12 @@ impl Job {
 
     async fn connect(&self, id: &str, network: &str) -> Result<(), Error> {
         let (wanted, _) = self.wanted()?;
-        let part = wanted.instance.spec.networks.iter().find(|one| one.network == network);
-        let request =
-            NetworkConnectRequest { container: id.to_owned(), endpoint_config: part.map(create::endpoint) };
+        let spec = &wanted.instance.spec;
+        let part = spec.networks.iter().find(|one| one.network == network);
+        let request = NetworkConnectRequest {
+            container: id.to_owned(),
+            endpoint_config: part.map(|part| create::endpoint(part, &spec.links)),
+        };
         let doing = format!("connect {} to network {network}", self.unit.instance);
         match self.engine.docker().connect_network(network, request).await {
             Ok(()) => Ok(()),
@@ -370,11 +333,11 @@ fn phase(step: &Step) -> Phase {
 }
 
 /// Fine if the Engine says that there is no such thing.
-fn missing(doing: &str, error: BollardError) -> Result<(), Error> {
+pub(super) fn missing(doing: &str, error: BollardError) -> Result<(), Error> {
     unless(&[404], doing, error)
 }
 
-fn unless(fine: &[u16], doing: &str, error: BollardError) -> Result<(), Error> {
+pub(super) fn unless(fine: &[u16], doing: &str, error: BollardError) -> Result<(), Error> {
     let error = DockerError::api(doing, error);
     match error.status() {
         Some(status) if fine.contains(&status) => Ok(()),

@@ -166,13 +166,14 @@ async fn networks_volumes_and_files_are_made_and_only_volumes_stay() {
     let attach = |network: &str, alias: &str| NetworkAttachment {
         network: network.to_owned(),
         aliases: vec![alias.to_owned()],
+        ..Default::default()
     };
     let mut db = world.instance("h1", "db", &["serve", "5432"]);
     db.spec.networks = vec![attach(&back, "database")];
     db.spec.mounts = vec![MountSpec {
         source: MountSource::Volume(volume.clone()),
         target: "/data".to_owned(),
-        read_only: false,
+        ..Default::default()
     }];
     let mut web = world.instance("h1", "web", &["connect", "database:5432"]);
     // The second network is connected after creation; the name is found only there.
@@ -183,6 +184,7 @@ async fn networks_volumes_and_files_are_made_and_only_volumes_stay() {
         source: MountSource::Files(digest.to_string()),
         target: "/etc/greeting".to_owned(),
         read_only: true,
+        ..Default::default()
     }];
     let network = |name: &str| NetworkSpec { name: name.to_owned(), ..Default::default() };
     let desired = AppDesired {

@@ -4,7 +4,8 @@
 //! it. When the caller goes away it is stopped with its signal and grace; what the agent could not remove (it was
 //! killed) the next one does. Anonymous volumes stay, as everywhere.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,15 +13,16 @@ use futures_util::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 use wharf_docker::bollard::errors::Error as BollardError;
 use wharf_docker::bollard::query_parameters::{
-    KillContainerOptionsBuilder, RemoveContainerOptions, ResizeContainerTTYOptionsBuilder,
+    KillContainerOptionsBuilder, ListContainersOptions, RemoveContainerOptions, ResizeContainerTTYOptionsBuilder,
     StopContainerOptions, WaitContainerOptionsBuilder,
 };
 use wharf_docker::{Engine, Error as DockerError};
 use wharf_model::call::Run;
 use wharf_model::frame::{Size, Status};
-use wharf_model::{Frame, MountSource};
+use wharf_model::{Frame, MountSource, Name};
 
 use super::super::create::{self, Place};
+use super::super::found::Found;
 use super::super::plan::{self, Unit, Wanted};
 use super::super::work::{Job, Outcome, Workshop};
 use super::Desk;
@@ -54,12 +56,14 @@ pub(super) async fn run(
     let wanted = Wanted { app: call.app, instance: call.instance, hash: labels::RUN.to_owned() };
     shop.runs.lock().expect("no holder panics").insert(call.id.clone(), wanted.clone());
     let _noted = Noted { shop, id: call.id.clone() };
+    let shares = shares(shop, engine, &wanted).await?;
     let unit = |steps| Unit { instance: call.id.clone(), steps };
     let job = |steps| Job {
         shop: Arc::clone(shop),
         engine: engine.clone(),
         unit: unit(steps),
         wanted: Some((wanted.clone(), call.desired.clone())),
+        shares: shares.clone(),
         cancelled: CancellationToken::new(),
     };
     {
@@ -79,16 +83,46 @@ pub(super) async fn run(
     let mut files = HashMap::new();
     for mount in &wanted.instance.spec.mounts {
         if let MountSource::Files(digest) = &mount.source {
-            files.insert(digest.clone(), job.files(digest).await?);
+            files.extend(job.files(digest).await?);
         }
     }
-    let place = Place { owner: &shop.owner, host: &shop.host, published: None, files: &files };
-    let body = create::one_off_body(&wanted, &place, call.stdin, call.terminal.is_some());
-    let id = job.create_from(body).await?;
+    let form = |wanted: &Wanted, place: &Place<'_>| {
+        // Nobody is sent here: the service's port is not published a second time.
+        let place = Place { published: None, ..*place };
+        create::one_off_body(wanted, &place, call.stdin, call.terminal.is_some())
+    };
+    let id = job.create_as(&files, form).await?;
     let container = Container { engine, id };
     let done = attended(desk, &container, &job, &call.id, (call.stdin, call.terminal), wire).await;
     container.remove().await;
     done
+}
+
+/// The running containers whose interfaces, processes or volumes the service uses: the newest of each.
+async fn shares(shop: &Workshop, engine: &Engine, wanted: &Wanted) -> Result<BTreeMap<Name, String>, Error> {
+    let mut shares = BTreeMap::new();
+    for service in wanted.instance.spec.shares.keys() {
+        let label = |key: &str, value: &str| format!("{key}={value}");
+        let filters = vec![
+            label(labels::OWNER, &shop.owner),
+            label(labels::APP, wanted.app.as_str()),
+            label(labels::SERVICE, service.as_str()),
+        ];
+        let filters = Some(HashMap::from([("label".to_owned(), filters)]));
+        let options = ListContainersOptions { filters, ..Default::default() };
+        let listed = engine.docker().list_containers(Some(options)).await;
+        let listed = listed.map_err(|error| DockerError::api(format!("list {service}"), error))?;
+        let newest = listed.iter().filter_map(Found::read).max_by_key(|one| (one.release, Reverse(one.slot)));
+        let Some(newest) = newest else {
+            return Err(Error::Invalid(format!(
+                "`{service}`, whose interfaces, processes or volumes `{}` uses, does not run on {}\n  \
+                 hint: start it, then run this again",
+                wanted.instance.service, shop.host
+            )));
+        };
+        shares.insert(service.clone(), newest.id);
+    }
+    Ok(shares)
 }
 
 async fn attended(

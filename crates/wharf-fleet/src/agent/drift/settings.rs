@@ -1,6 +1,5 @@
 //! What `docker update` can change, as the Engine has it and as it should be. Pure.
 
-use std::collections::HashMap;
 use std::fmt;
 
 use wharf_docker::bollard::models::{ContainerUpdateBody, HostConfig, RestartPolicy, RestartPolicyNameEnum};
@@ -125,10 +124,7 @@ pub(crate) fn update(wanted: &Wanted) -> ContainerUpdateBody {
 }
 
 fn host_config(wanted: &Wanted) -> HostConfig {
-    // Where files lie is no setting.
-    let files = HashMap::new();
-    let place = create::Place { owner: "", host: &wanted.instance.host, published: None, files: &files };
-    create::body(wanted, &place).host_config.unwrap_or_default()
+    create::without_place(wanted)
 }
 
 fn restart(policy: Option<&RestartPolicy>) -> String {

@@ -1,12 +1,12 @@
 //! A pure model of the Engine: what each step of a unit does to containers, networks, volumes and images. It panics on
 //! what the Engine would refuse, and on what we must never do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::create::container_name;
 use super::super::drift::settings::Settings;
 use super::super::found::{Check, Found, Run};
-use super::{Step, Unit, Wanted};
+use super::{Step, Unit, Wanted, shared};
 
 pub(super) const OWNER: &str = "me";
 
@@ -35,6 +35,8 @@ pub(super) fn container(wanted: &Wanted, id: &str, run: Run) -> Found {
         name: container_name(wanted).to_owned(),
         networks: wanted.instance.spec.networks.iter().map(|one| one.network.clone()).collect(),
         after: wanted.instance.after.keys().cloned().collect(),
+        shares: BTreeMap::new(),
+        is_on_host: false,
         run,
         check: Check::None,
         address: None,
@@ -55,14 +57,20 @@ impl Model {
             if fails_at == Some(index) {
                 return false;
             }
-            if !self.step(step, mine, &mut created) {
+            if !self.step(step, mine, wanted, &mut created) {
                 return false;
             }
         }
         true
     }
 
-    fn step(&mut self, step: &Step, mine: Option<&Wanted>, created: &mut Option<String>) -> bool {
+    fn step(
+        &mut self,
+        step: &Step,
+        mine: Option<&Wanted>,
+        all: &[Wanted],
+        created: &mut Option<String>,
+    ) -> bool {
         match step {
             Step::Network(name) => drop(self.networks.insert(name.clone())),
             Step::Volume(name) => drop(self.volumes.insert(name.clone())),
@@ -82,7 +90,9 @@ impl Model {
                 }
                 self.created += 1;
                 let id = format!("new-{}", self.created);
-                self.containers.push(container(wanted, &id, Run::Created));
+                let ours: Vec<&Found> = self.containers.iter().filter(|one| one.owner == OWNER).collect();
+                let shares = shared(wanted, all, &ours);
+                self.containers.push(Found { shares, ..container(wanted, &id, Run::Created) });
                 *created = Some(id);
             }
             Step::Start(id) => {

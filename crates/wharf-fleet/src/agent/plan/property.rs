@@ -99,7 +99,7 @@ fn any_spec() -> impl Strategy<Value = ContainerSpec> {
 /// Services depend only on those before them in the alphabet, so there is no circle (deploy refuses one).
 fn any_instance() -> impl Strategy<Value = Instance> {
     let wait = prop_oneof![Just(WaitFor::Started), Just(WaitFor::Healthy)];
-    (0..3usize, 1..3u32, 1..3u32, any_spec(), any::<bool>(), any::<bool>(), wait).prop_map(
+    (0..3usize, 1..3u32, 1..3u32, any_spec(), any::<bool>(), 0..3u8, wait).prop_map(
         |(service, release, slot, spec, fixed, depends, wait)| {
             let names = ["a", "b", "c"];
             let mut one = instance("shop", names[service], release, slot);
@@ -107,8 +107,11 @@ fn any_instance() -> impl Strategy<Value = Instance> {
             if fixed {
                 one.spec.container_name = Some(format!("{}-{slot}", names[service]));
             }
-            if depends && service > 0 {
+            if depends > 0 && service > 0 {
                 one.after.insert(name(names[service - 1]), wait);
+            }
+            if depends > 1 && service > 0 {
+                one.spec.shares.insert(name(names[service - 1]), "digest".to_owned());
             }
             one
         },
@@ -148,6 +151,7 @@ fn any_state() -> impl Strategy<Value = State> {
         let services: BTreeSet<Name> = all.iter().map(|one| one.service.clone()).collect();
         for one in &mut all {
             one.after.retain(|service, _| services.contains(service));
+            one.spec.shares.retain(|service, _| services.contains(service));
         }
         let desired: Vec<Wanted> = all.into_iter().map(wanted).collect();
         let mut there = there;

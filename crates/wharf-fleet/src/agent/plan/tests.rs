@@ -37,8 +37,13 @@ fn steps(wanted: &[Wanted], found: &[Found]) -> Vec<Step> {
 #[test]
 fn a_missing_instance_gets_everything_it_needs_in_order() {
     let mut one = instance("shop", "web", 1, 1);
-    one.spec.networks = vec![NetworkAttachment { network: "net".to_owned(), aliases: vec![] }];
-    let mount = |source, target: &str| MountSpec { source, target: target.to_owned(), read_only: true };
+    one.spec.networks = vec![NetworkAttachment { network: "net".to_owned(), ..Default::default() }];
+    let mount = |source, target: &str| MountSpec {
+        source,
+        target: target.to_owned(),
+        read_only: true,
+        ..Default::default()
+    };
     one.spec.mounts = vec![
         mount(MountSource::Volume("vol".to_owned()), "/v"),
         mount(MountSource::Files("sha256:x".to_owned()), "/f"),
@@ -176,6 +181,26 @@ fn what_depends_on_another_is_stopped_before_it() {
     assert!(plan.waiting.contains_key("shop-db-r1-1"));
     let then = plan_all(&[], &[found(&db, Run::Running), found(&web, Run::Exited(0))]);
     assert_eq!(then.units.len(), 2);
+}
+
+#[test]
+fn who_uses_a_container_of_another_service_is_replaced_with_it() {
+    let db = wanted(instance("shop", "db", 1, 1));
+    let mut web = instance("shop", "web", 1, 1);
+    web.after.insert(name("db"), WaitFor::Started);
+    web.spec.shares.insert(name("db"), "digest".to_owned());
+    let all = [db, wanted(web)];
+    let provider = found(&all[0], Run::Running);
+    let user = |id: &str| Found {
+        shares: BTreeMap::from([(name("db"), id.to_owned())]),
+        ..found(&all[1], Run::Running)
+    };
+    assert!(plan_all(&all, &[provider.clone(), user(&provider.id)]).is_empty());
+    let steps = steps(&all, &[provider.clone(), user("one before")]);
+    assert!(steps.contains(&Step::Create) && steps.contains(&Step::Stop(user("").id)), "{steps:?}");
+    // Its own is left until the other is there.
+    let plan = plan_all(&all, &[user(&provider.id)]);
+    assert_eq!(plan.waiting.keys().collect::<Vec<_>>(), ["shop-web-r1-1"]);
 }
 
 #[test]
