@@ -27,6 +27,7 @@ fn web(world: &World) -> Instance {
     let part = |key: &str| NetworkAttachment {
         network: format!("{}_{key}", world.app),
         aliases: vec!["web".to_owned()],
+        ..Default::default()
     };
     web.spec.networks = vec![part("front"), part("back")];
     web

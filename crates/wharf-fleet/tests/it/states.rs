@@ -87,11 +87,11 @@ fn instances(world: &World, services: &[Option<Service>]) -> Vec<Instance> {
         one.spec.restart = RESTARTS[service.restart];
         one.spec.resources.memory_bytes = [None, Some(64 << 20)][service.memory];
         let part =
-            |key: &&str| NetworkAttachment { network: format!("{}_{key}", world.app), aliases: vec![] };
+            |key: &&str| NetworkAttachment { network: format!("{}_{key}", world.app), ..Default::default() };
         one.spec.networks = ["front", "back"][..service.networks].iter().map(part).collect();
         if service.has_volume {
             let source = MountSource::Volume(format!("{}_data", world.app));
-            one.spec.mounts = vec![MountSpec { source, target: "/data".to_owned(), read_only: false }];
+            one.spec.mounts = vec![MountSpec { source, target: "/data".to_owned(), ..Default::default() }];
         }
         Some(one)
     };

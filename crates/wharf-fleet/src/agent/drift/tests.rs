@@ -17,7 +17,7 @@ fn wanted(restart: RestartPolicy) -> Wanted {
     let mut one = instance("shop", "web", 1, 1);
     one.spec.restart = restart;
     one.spec.resources.memory_bytes = Some(128 << 20);
-    let network = |name: &str| NetworkAttachment { network: name.to_owned(), aliases: vec![] };
+    let network = |name: &str| NetworkAttachment { network: name.to_owned(), ..Default::default() };
     one.spec.networks = vec![network("front"), network("back")];
     let hash = spec_hash(&one, None);
     Wanted { app: name("shop"), instance: one, hash }
@@ -36,6 +36,8 @@ fn found(wanted: &Wanted, run: Run) -> Found {
         name: container_name(wanted).to_owned(),
         networks: vec!["front".to_owned(), "back".to_owned(), "added-by-hand".to_owned()],
         after: vec![],
+        shares: BTreeMap::new(),
+        is_on_host: false,
         run,
         check: Check::None,
         address: None,

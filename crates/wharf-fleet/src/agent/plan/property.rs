@@ -81,13 +81,13 @@ fn any_spec() -> impl Strategy<Value = ContainerSpec> {
             resources: ResourceLimits { memory_bytes: memory, ..Default::default() },
             networks: ["front", "back"][..networks]
                 .iter()
-                .map(|network| NetworkAttachment { network: (*network).to_owned(), aliases: vec![] })
+                .map(|network| NetworkAttachment { network: (*network).to_owned(), ..Default::default() })
                 .collect(),
             mounts: has_volume
                 .then(|| MountSpec {
                     source: MountSource::Volume("data".to_owned()),
                     target: "/data".to_owned(),
-                    read_only: false,
+                    ..Default::default()
                 })
                 .into_iter()
                 .collect(),
