@@ -73,7 +73,8 @@ mod tests {
     #[test]
     fn a_part_holds_what_concerns_the_host_and_nothing_else() {
         let mut here = instance("shop", "web", 1, 1);
-        here.spec.networks = vec![NetworkAttachment { network: "shop_default".to_owned(), ..Default::default() }];
+        here.spec.networks =
+            vec![NetworkAttachment { network: "shop_default".to_owned(), ..Default::default() }];
         let mut elsewhere = instance("shop", "web", 1, 2);
         elsewhere.host = name("h2");
         let network = |name: &str| NetworkSpec { name: name.to_owned(), ..Default::default() };

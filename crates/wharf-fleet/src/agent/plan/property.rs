@@ -252,6 +252,9 @@ fn check_at_rest(state: &State, plan: &Plan) -> Result<(), TestCaseError> {
         as_made.is_healthy = found.is_healthy;
         // What only says in which order containers stop is no part of the specification.
         as_made.after.clone_from(&found.after);
+        // What it uses of others is what is there now.
+        let ours: Vec<&Found> = state.model.containers.iter().filter(|one| one.owner == OWNER).collect();
+        as_made.shares = shared(one, &state.desired, &ours);
         prop_assert_eq!(&as_made, found);
     }
     Ok(())
