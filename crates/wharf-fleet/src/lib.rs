@@ -17,6 +17,7 @@ mod spec;
 #[cfg(test)]
 mod testing;
 mod token;
+mod unknown;
 
 pub use config::{AgentConfig, Config, DriftPolicy};
 pub use error::Error;

@@ -1,5 +1,6 @@
 //! Records of the agent protocol (HTTP/2, JSON) and of joining. Unknown members are ignored on both sides, so that a
-//! server works with agents of the version before.
+//! server works with agents of the version before; but an agent makes no container of which it does not know all
+//! ([`crate::unknown`]).
 //!
 //! | call | body | answer |
 //! |---|---|---|
@@ -16,6 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use wharf_model::{AppDesired, Instance, MountSource, Name, OrphanTarget};
+
+use crate::unknown;
 
 /// Version of the stored and sent forms below.
 pub(crate) const VERSION: u32 = 1;
@@ -52,6 +55,10 @@ pub struct HostDesired {
     /// What is to be removed because people asked for it, each until the agent no longer reports it.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub prune: BTreeSet<OrphanTarget>,
+    /// Instances that ask for something that this version does not know, by id, with what that is. Found when the
+    /// document is read ([`HostDesired::read`]), and no part of it.
+    #[serde(skip)]
+    pub(crate) unknown: BTreeMap<String, String>,
 }
 
 /// What a host sends to join.
@@ -107,6 +114,13 @@ impl std::fmt::Debug for RegistryAccount {
 }
 
 impl HostDesired {
+    /// Reads the document that a server, perhaps a newer one, has sent, or that was stored as it came.
+    pub(crate) fn read(document: &serde_json::Value) -> Result<HostDesired, serde_json::Error> {
+        let mut desired = HostDesired::deserialize(document)?;
+        desired.unknown = unknown::instances(document, &desired.apps);
+        Ok(desired)
+    }
+
     /// Puts the part of `host` together from its instances, by application.
     ///
     /// Networks, volumes and files are kept only where an instance on this host uses them, so that a change elsewhere
@@ -149,7 +163,7 @@ impl HostDesired {
         }
         let bytes = serde_json::to_vec(&part).expect("plain records are JSON");
         let hash = blake3::hash(&bytes).to_hex().to_string();
-        HostDesired { version: VERSION, generation, hash, apps: part, prune: BTreeSet::new() }
+        HostDesired { version: VERSION, generation, hash, apps: part, ..HostDesired::default() }
     }
 
     /// The same with orphans to remove: another hash, so that the agent fetches it.

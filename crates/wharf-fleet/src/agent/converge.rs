@@ -378,6 +378,7 @@ impl Converger {
             engine: engine.clone(),
             unit,
             wanted,
+            unknown: desired.unknown.get(&instance).cloned(),
             shares,
             cancelled: cancel.clone(),
         };

@@ -135,7 +135,17 @@ impl Data {
     pub(crate) fn desired(&self) -> Result<Option<HostDesired>, Error> {
         let path = self.desired_path();
         let Some(bytes) = atomic::read(&path)? else { return Ok(None) };
-        match parse(&path, &bytes, |desired: &HostDesired| desired.version) {
+        let version = |document: &serde_json::Value| {
+            document
+                .get("version")
+                .and_then(|version| u32::try_from(version.as_u64()?).ok())
+                .unwrap_or_default()
+        };
+        let read = parse(&path, &bytes, version).and_then(|document| {
+            let form = |reason: String| Error::Form { what: path.display().to_string(), reason };
+            HostDesired::read(&document).map_err(|error| form(error.to_string()))
+        });
+        match read {
             Ok(desired) => Ok(Some(desired)),
             Err(error) => {
                 tracing::error!(%error, "the stored desired state is not used");

@@ -224,9 +224,12 @@ fn jobs(wanted: &[Wanted]) -> BTreeSet<(&Name, &Name)> {
 }
 
 /// The container that is kept of those that claim to be an instance.
-/// `shares` are the containers that it uses: one that was made for others of them can't be kept.
+/// `shares` are the containers that it uses: one that was made for others of them can't be kept, nor can one of which
+/// a part is gone.
 fn kept<'a>(wanted: &Wanted, mine: &[&'a Found], shares: &BTreeMap<Name, String>) -> Option<&'a Found> {
-    let fits = |one: &&Found| wanted.is_met_by(one) && one.shares == *shares && one.run != Run::Dead;
+    let has_all = wanted.instance.spec.shares.keys().all(|service| shares.contains_key(service));
+    let fits =
+        |one: &&Found| has_all && wanted.is_met_by(one) && one.shares == *shares && one.run != Run::Dead;
     mine.iter().copied().find(fits)
 }
 

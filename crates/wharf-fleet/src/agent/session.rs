@@ -100,12 +100,17 @@ impl Session {
             }
             return Ok(());
         }
-        let desired: HostDesired = server.get("/agent/v1/desired").await?;
+        let document: serde_json::Value = server.get("/agent/v1/desired").await?;
+        let form = |reason: String| Error::Form { what: "the desired state".to_owned(), reason };
+        let desired = HostDesired::read(&document).map_err(|error| form(error.to_string()))?;
         if desired.version > VERSION {
-            let reason = format!("it has version {}, this agent knows {VERSION}", desired.version);
-            return Err(Error::Form { what: "the desired state".to_owned(), reason });
+            return Err(form(format!("it has version {}, this agent knows {VERSION}", desired.version)));
         }
-        let document = serde_json::to_vec(&desired).expect("plain records are JSON");
+        for (instance, member) in &desired.unknown {
+            tracing::error!(instance, member, "this agent does not know what the server asks for; update it");
+        }
+        // As it came: a newer agent on the same data finds what this one does not know.
+        let document = document.to_string().into_bytes();
         let path = self.desired_path.clone();
         crate::blocking(move || atomic::write_private(&path, &document)).await?;
         tracing::info!(

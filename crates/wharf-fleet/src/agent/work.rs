@@ -26,7 +26,7 @@ use super::gates::Gates;
 use super::link::Server;
 use super::plan::{Step, Unit, Wanted};
 use super::{files, made, pull};
-use crate::{Error, RegistryAccount};
+use crate::{Error, RegistryAccount, unknown};
 
 /// Longest time for one stop; the container's own grace is what usually ends it.
 const STOP_TIMEOUT: Duration = Duration::from_secs(3_600);
@@ -61,6 +61,8 @@ pub(crate) struct Job {
     pub(crate) unit: Unit,
     /// The instance and its application; `None` for a removal.
     pub(crate) wanted: Option<(Wanted, AppDesired)>,
+    /// What the instance asks for and this version does not know: then it is not made.
+    pub(crate) unknown: Option<String>,
     /// The containers that it uses, by service.
     pub(crate) shares: BTreeMap<Name, String>,
     /// The instance is no longer wanted so: ends a pull, nothing else.
@@ -87,6 +89,10 @@ pub(crate) enum Outcome {
 impl Job {
     /// Does all steps; `tell` hears of each change of phase.
     pub(crate) async fn run(self, mut tell: impl FnMut(Phase)) -> Outcome {
+        if let Some(member) = self.unknown.as_ref().filter(|_| self.unit.steps.contains(&Step::Create)) {
+            // Before anything is stopped for it.
+            return Outcome::Failed(unknown::refusal(member, &self.shop.host));
+        }
         let mut files = HashMap::new();
         let mut created = None;
         for step in &self.unit.steps {

@@ -17,7 +17,7 @@ async fn orphans_are_listed_and_only_ours_are_removed_on_request() {
     db.spec.mounts = vec![MountSpec {
         source: MountSource::Volume(volume.clone()),
         target: "/data".to_owned(),
-        read_only: false,
+        ..Default::default()
     }];
     let volumes = vec![VolumeSpec { name: volume.clone(), ..VolumeSpec::default() }];
     let with_data = AppDesired { volumes, ..world.desired(vec![db]) };

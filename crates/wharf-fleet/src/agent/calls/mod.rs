@@ -12,6 +12,7 @@ mod wire;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use serde::Deserialize as _;
 use tokio::sync::watch;
 use wharf_base::{Clock, Tasks};
 use wharf_docker::Engine;
@@ -24,7 +25,7 @@ use wharf_model::{Call, Frame};
 use super::link::Server;
 use super::work::Workshop;
 use crate::protocol::CallAnnouncement;
-use crate::{Error, labels};
+use crate::{Error, labels, unknown};
 
 use wire::Wire;
 
@@ -58,8 +59,11 @@ pub(crate) async fn serve(server: Server, desk: Arc<Desk>) {
 async fn take_up(server: &Server, desk: &Desk, announcement: CallAnnouncement) -> Result<(), Error> {
     let (mut wire, body) = Wire::new(desk.tasks.shutdown());
     wire.input = Some(server.exchange(&format!("/agent/v1/calls/{}", announcement.id), body).await?);
-    let done = match serde_json::from_value::<Call>(announcement.call) {
-        Ok(call) => carry_out(desk, call, &mut wire).await,
+    let done = match Call::deserialize(&announcement.call) {
+        Ok(call) => match unknown::member(&announcement.call, &call) {
+            None => carry_out(desk, call, &mut wire).await,
+            Some(member) => Err(Error::Invalid(unknown::refusal(&member, &desk.shop.host))),
+        },
         Err(error) => Err(Error::Invalid(format!(
             "the agent of {} can't do that: {error}\n  hint: is it of the server's version?",
             desk.shop.host

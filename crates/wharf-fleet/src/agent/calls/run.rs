@@ -13,8 +13,8 @@ use futures_util::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 use wharf_docker::bollard::errors::Error as BollardError;
 use wharf_docker::bollard::query_parameters::{
-    KillContainerOptionsBuilder, ListContainersOptions, RemoveContainerOptions, ResizeContainerTTYOptionsBuilder,
-    StopContainerOptions, WaitContainerOptionsBuilder,
+    KillContainerOptionsBuilder, ListContainersOptions, RemoveContainerOptions,
+    ResizeContainerTTYOptionsBuilder, StopContainerOptions, WaitContainerOptionsBuilder,
 };
 use wharf_docker::{Engine, Error as DockerError};
 use wharf_model::call::Run;
@@ -63,6 +63,7 @@ pub(super) async fn run(
         engine: engine.clone(),
         unit: unit(steps),
         wanted: Some((wanted.clone(), call.desired.clone())),
+        unknown: None,
         shares: shares.clone(),
         cancelled: CancellationToken::new(),
     };
