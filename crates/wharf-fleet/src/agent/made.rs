@@ -124,7 +124,7 @@ pub(super) async fn volume(job: &Job, name: &str) -> Result<(), Error> {
     let spec = app.volumes.iter().find(|volume| volume.name == name).cloned().unwrap_or_default();
     let doing = format!("look at volume {name}");
     match job.engine.docker().inspect_volume(name).await {
-        Ok(found) if spec.external => return Ok(drop(found)),
+        Ok(_) if spec.external => return Ok(()),
         Ok(found) => {
             let Some(setting) = volume_difference(&spec, &found) else { return Ok(()) };
             return Err(Error::Invalid(format!(
