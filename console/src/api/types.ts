@@ -188,7 +188,7 @@ export interface Table {
 }
 
 export type DeployState = "running" | "succeeded" | "failed" | "aborted";
-export type What = "deploy" | "move" | "remove" | "rollback" | "scale";
+export type What = "deploy" | "move" | "remove" | "restart" | "rollback" | "scale";
 
 export interface DeployStep {
   step: string;

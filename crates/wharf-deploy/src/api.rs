@@ -292,6 +292,15 @@ pub struct ScaleRequest {
     pub services: BTreeMap<String, u32>,
 }
 
+/// Body of `POST /apps/{app}/restart`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RestartRequest {
+    /// Services to restart; empty: all of them.
+    #[serde(default)]
+    pub services: Vec<String>,
+}
+
 /// First message on the WebSocket `GET /apps/{app}/services/{service}/exec`, and of `…/run`.
 ///
 /// What follows are frames ([`wharf_model::frame`]), both ways.
@@ -383,6 +392,8 @@ pub enum What {
     Move,
     /// Removes the application.
     Remove,
+    /// Replaces containers by equal ones, one after the other.
+    Restart,
     /// Goes back to a release.
     Rollback,
     /// Changes numbers of instances.
@@ -396,6 +407,7 @@ impl What {
             What::Deploy => "deploy",
             What::Move => "move",
             What::Remove => "remove",
+            What::Restart => "restart",
             What::Rollback => "rollback",
             What::Scale => "scale",
         }
@@ -431,7 +443,8 @@ impl DeployState {
 /// One step of a deploy; data of the stream's event `step`. A step is told again when its detail changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepView {
-    /// `build`, `plan`, `pull`, `clear`, `start`, `healthy`, `switch`, `drain`, `stop`, or `undo`.
+    /// `build`, `plan`, `pull`, `clear`, `start`, `healthy`, `switch`, `drain`, `stop`, or `undo`; `restart` begins each
+    /// round of a restart.
     pub step: String,
     /// In words.
     pub detail: String,

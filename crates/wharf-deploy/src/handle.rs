@@ -18,7 +18,7 @@ use crate::journal::Journal;
 use crate::mover;
 use crate::rollout::{self, Job, recover};
 use crate::run::{NewRun, Run};
-use crate::store::{App, NewDeploy, NewRelease, Progress, Store};
+use crate::store::{App, NewDeploy, NewRelease, Progress, Release, Store};
 use crate::uploads::Uploads;
 use crate::{Config, Error, diff, plan};
 
@@ -71,7 +71,7 @@ impl Handle {
     pub async fn releases(&self, name: &Name) -> Result<Vec<ReleaseView>, Error> {
         let app = self.known(name).await?;
         let releases = self.engine.store.releases(name).await?;
-        let view = |release: crate::store::Release| {
+        let view = |release: Release| {
             let content = release.content;
             let image = |(service, definition): (&String, &Service)| {
                 let image = content.images.get(service).or(definition.image.as_ref())?;
@@ -185,21 +185,24 @@ impl Handle {
         }
         let mut numbers = BTreeMap::new();
         for (service, replicas) in services {
-            let known = &release.content.project.services;
-            if !known.contains_key(service) {
-                let near = wharf_base::suggest(service, known.keys().map(String::as_str));
-                let hint = near.map_or_else(
-                    || format!("it has {}", known.keys().cloned().collect::<Vec<_>>().join(", ")),
-                    |near| format!("did you mean `{near}`?"),
-                );
-                return Err(Error::Invalid(format!("{name} has no service `{service}`\n  hint: {hint}")));
-            }
+            let known = service_of(name, &release, service)?;
             self.check_replicas(service, *replicas)?;
-            check_writers(service, &known[service], *replicas)?;
-            let service: Name = service.parse().map_err(|error| Error::Invalid(format!("{error}")))?;
-            numbers.insert(service, *replicas);
+            check_writers(service, &release.content.project.services[service], *replicas)?;
+            numbers.insert(known, *replicas);
         }
         self.begin(name, NewRelease::Active, What::Scale, by, Job::Scale(numbers)).await
+    }
+
+    /// Starts to replace the containers of `services` (of all where it is empty) by equal ones, one after the other.
+    ///
+    /// Errors: `UnknownApp`, `NothingServes`, `Busy`; `Invalid` for a service that there is not.
+    pub async fn restart(&self, name: &Name, services: &[String], by: &str) -> Result<Started, Error> {
+        let active = self.active(name).await?;
+        let release = self.engine.store.release(name, active).await?;
+        let release = release.ok_or_else(|| Error::UnknownRelease { app: name.clone(), release: active })?;
+        let services: BTreeSet<Name> =
+            services.iter().map(|service| service_of(name, &release, service)).collect::<Result<_, _>>()?;
+        self.begin(name, NewRelease::Active, What::Restart, by, Job::Restart(services)).await
     }
 
     /// What other hosts can take of what is on draining and lost ones. `None`: a deploy runs. Errors: no host fits.
@@ -305,7 +308,7 @@ impl Handle {
         let (id, release) = engine.store.begin(new).await?;
         let uploads = match &job {
             Job::Deploy(request) => uploads_of(request),
-            Job::Move | Job::Remove | Job::Rollback | Job::Scale(_) => BTreeSet::new(),
+            Job::Move | Job::Remove | Job::Restart(_) | Job::Rollback | Job::Scale(_) => BTreeSet::new(),
         };
         let run = Arc::new(Run::new(NewRun {
             id,
@@ -442,6 +445,21 @@ impl Handle {
             deploying: self.engine.runs().iter().find(|run| run.app == app.name).map(|run| run.id),
         }
     }
+}
+
+/// The name of a service that the release has. Errors: it has none, with the nearest name.
+fn service_of(app: &Name, release: &Release, service: &str) -> Result<Name, Error> {
+    let known = &release.content.project.services;
+    if known.contains_key(service) {
+        return service.parse().map_err(|error| Error::Invalid(format!("{error}")));
+    }
+    let service: String = service.chars().take(63).collect();
+    let near = wharf_base::suggest(&service, known.keys().map(String::as_str));
+    let hint = near.map_or_else(
+        || format!("it has {}", known.keys().cloned().collect::<Vec<_>>().join(", ")),
+        |near| format!("did you mean `{near}`?"),
+    );
+    Err(Error::Invalid(format!("{app} has no service `{service}`\n  hint: {hint}")))
 }
 
 /// A second container that writes the same data is started only if the file itself asks for several.

@@ -11,6 +11,7 @@ mod changes;
 mod items;
 mod lines;
 mod lost;
+mod restart;
 mod stages;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +27,7 @@ pub use changes::FieldChange;
 pub(crate) use items::items;
 pub use items::{Item, ItemChange, ItemKind};
 pub(crate) use lines::lines;
+pub(crate) use restart::{Round, order, restart};
 pub(crate) use stages::only_on;
 pub(crate) use stages::{Coming, Leaving, Rollout};
 

@@ -15,12 +15,13 @@ mod healthy;
 mod prepare;
 mod pull;
 pub(crate) mod recover;
+mod restart;
 mod start;
 mod stop;
 mod switch;
 mod undo;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -42,6 +43,8 @@ pub(crate) enum Job {
     Deploy(Box<DeployRequest>),
     Move,
     Remove,
+    /// Of these services; empty: of all.
+    Restart(BTreeSet<Name>),
     /// To the run's release.
     Rollback,
     /// Numbers by service.
@@ -104,6 +107,7 @@ pub(crate) async fn carry_out(engine: Arc<Engine>, run: Arc<Run>, job: Job) {
 
 async fn all_steps(engine: &Engine, run: &Run, job: Job) -> Result<(), Halt> {
     let draft = match job {
+        Job::Restart(services) => return restart::restart(engine, run, &services).await,
         Job::Deploy(request) => build::draft(engine, run, *request).await?,
         other => prepare::draft(engine, run, other).await?,
     };
@@ -119,6 +123,7 @@ async fn all_steps(engine: &Engine, run: &Run, job: Job) -> Result<(), Halt> {
 /// Everything that can be undone, the switch as its last act.
 async fn until_switch(engine: &Engine, run: &Run, rollout: &Rollout) -> Result<(), Halt> {
     pull::pull(engine, run, rollout).await?;
+    drain::before_clear(engine, run, rollout).await?;
     start::clear(engine, run, rollout).await?;
     if !rollout.coming.is_empty() {
         let generation = start::start(engine, run, rollout).await?;

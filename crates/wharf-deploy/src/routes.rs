@@ -18,7 +18,7 @@ use wharf_model::Name;
 
 use crate::api::{
     AppList, AppView, DeployList, DeployRequest, DeployView, PlanView, ReleaseDiff, ReleaseList,
-    RollbackRequest, ScaleRequest, Started, StreamItem, Uploaded,
+    RestartRequest, RollbackRequest, ScaleRequest, Started, StreamItem, Uploaded,
 };
 use crate::handle::Handle;
 use crate::operate;
@@ -42,6 +42,7 @@ pub fn routes(handle: Handle) -> Router {
         .route("/apps/{app}/plan", post(plan))
         .route("/apps/{app}/deploys", post(deploy))
         .route("/apps/{app}/rollback", post(rollback))
+        .route("/apps/{app}/restart", post(restart))
         .route("/apps/{app}/scale", post(scale))
         .route("/apps/{app}/services/{service}/logs", get(operate::logs::route))
         .route("/apps/{app}/services/{service}/exec", get(operate::terminal::exec))
@@ -110,6 +111,17 @@ async fn rollback(
     changer(&caller)?;
     let release = json(request)?.release;
     accepted(handle.rollback(&name(app)?, release, &caller.name).await)
+}
+
+async fn restart(
+    State(handle): State<Handle>,
+    Extension(caller): Extension<Caller>,
+    Path(app): Path<String>,
+    request: JsonBody<RestartRequest>,
+) -> Accepted {
+    changer(&caller)?;
+    let services = json(request)?.services;
+    accepted(handle.restart(&name(app)?, &services, &caller.name).await)
 }
 
 async fn scale(

@@ -105,6 +105,14 @@ impl Run {
         is_open
     }
 
+    /// Lets it be ended again: the next round of a restart begins.
+    pub(crate) fn open_gate(&self) {
+        let mut gate = self.gate.lock().expect("no holder panics");
+        if matches!(*gate, Gate::Closed) {
+            *gate = Gate::Open;
+        }
+    }
+
     /// Comes when somebody asks it to end.
     pub(crate) async fn cancelled(&self) {
         self.cancel.cancelled().await;

@@ -12,7 +12,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use client_args::{
     AppArgs, ApplyArgs, BenchArgs, DeployAction, DeployArgs, DeployCommand, EventsArgs, LoginArgs, PlanArgs,
-    PruneArgs, PsArgs, RegistryCommand, ReleasesAction, ReleasesCommand, RmArgs, RollbackArgs, ScaleArgs,
+    PruneArgs, PsArgs, RegistryCommand, ReleasesAction, ReleasesCommand, RestartArgs, RmArgs, RollbackArgs,
+    ScaleArgs,
 };
 pub(crate) use fleet_args::{AgentArgs, HostCommand, JoinArgs, JoinRole};
 pub(crate) use lab_args::{DemoArgs, LabArgs, LabCommand, LabInitArgs};
@@ -149,6 +150,13 @@ pub(crate) enum Command {
     /// Go back to an earlier release
     #[command(after_help = "Examples:\n  wharf rollback shop\n  wharf rollback shop --to 3")]
     Rollback(RollbackArgs),
+    /// Replace the containers of services, or of a whole application, by equal ones, one after the other
+    #[command(
+        after_help = "Examples:\n  wharf restart web --app shop\n  wharf restart shop\n\n\
+                            New ones start beside the old and take over once they are healthy; what can't run twice is\n\
+                            stopped first. A name that is no service of ./compose.yaml is an application."
+    )]
+    Restart(RestartArgs),
     /// Run more or fewer containers of a service
     #[command(after_help = "Example:\n  wharf scale --app shop web=5")]
     Scale(ScaleArgs),

@@ -17,6 +17,7 @@ mod orphans;
 mod project;
 mod registry;
 mod releases;
+mod restart;
 mod terminal;
 mod token;
 mod up;
@@ -59,6 +60,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Apps => interruptible(apps::list(&global, output)).await,
             Command::Releases(command) => interruptible(releases::run(&global, command, output)).await,
             Command::Rollback(arguments) => interruptible(deploy::rollback(&global, arguments, output)).await,
+            Command::Restart(arguments) => interruptible(restart::run(&global, arguments, output)).await,
             Command::Scale(arguments) => interruptible(deploy::scale(&global, arguments, output)).await,
             Command::Ps(arguments) => interruptible(apps::ps(&global, arguments, output)).await,
             Command::Prune(arguments) => interruptible(orphans::prune(&global, arguments, output)).await,

@@ -1,11 +1,11 @@
 //! The desired states of a rollout, one after the other, and what each step waits for.
 //!
 //! ```text
-//! before ─ pulled ─ cleared ─ started ─┬─ switched ─ after
-//!    └──────── any failure ────────────┘
+//! before ─ pulled ─ drained ─ cleared ─ started ─┬─ switched ─ after
+//!    └───────────── any failure ─────────────────┘
 //! ```
 //!
-//! `pulled` has the new images brought to their hosts, `cleared` lacks the instances that must stop before their
+//! `pulled` has the new images brought to their hosts, `drained` sends no new requests to what must stop, `cleared` lacks the instances that must stop before their
 //! successors start; `started` has the new ones beside the old; `switched` differs only in the routes and in which
 //! instances drain; `after` lacks the old ones. Until `switched` is confirmed a rollout is undone by committing
 //! `before`; from `switched` on it only goes forward. All of it is stored before the first commit, so a restarted
@@ -36,6 +36,9 @@ pub(crate) struct Rollout {
     pub leaving: Vec<Leaving>,
     /// Longest time that requests in flight get on `leaving`.
     pub drain_ms: u64,
+    /// Of a restart: the instances whose turn comes after this rollout, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub next: Vec<String>,
 }
 
 /// Desired states of one application, in order.
@@ -47,6 +50,9 @@ pub(crate) struct Stages {
     /// The same with the new images on their hosts, before anything stops; `None` when nothing must.
     #[serde(default)]
     pub pulled: Option<AppDesired>,
+    /// No new requests to what must stop first; `None` where nobody else would take them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drained: Option<AppDesired>,
     /// Without what must stop first; `None` when nothing must.
     pub cleared: Option<AppDesired>,
     /// New beside old.
@@ -163,6 +169,29 @@ pub(super) fn rollout(
         leaving: later.iter().map(|instance| leaving(instance, &staying)).collect(),
         coming,
         drain_ms,
+        next: Vec::new(),
+        stages,
+    }
+}
+
+/// The rollout of one new instance for one old: `(stopped first, stopped later)`.
+pub(super) fn of_one(
+    before: AppDesired,
+    after: AppDesired,
+    (first, later): (&[Instance], &[Instance]),
+    coming: Coming,
+    new: &Instance,
+) -> Rollout {
+    let after = settle(after);
+    let staying: BTreeSet<(Name, u32)> = after.routes.iter().map(key).collect();
+    let created = std::slice::from_ref(new);
+    let stages = stages(Some(before), after, first, later, created, &BTreeSet::new());
+    Rollout {
+        stopped_first: first.iter().map(|instance| leaving(instance, &staying)).collect(),
+        leaving: later.iter().map(|instance| leaving(instance, &staying)).collect(),
+        coming: vec![coming],
+        drain_ms: 0,
+        next: Vec::new(),
         stages,
     }
 }
@@ -176,6 +205,7 @@ pub(super) fn removal(current: &AppDesired, drain_ms: u64) -> Rollout {
         stages: Stages {
             before: Some(current.clone()),
             pulled: None,
+            drained: None,
             cleared: None,
             started: Some(current.clone()),
             switched: Some(switched),
@@ -185,6 +215,7 @@ pub(super) fn removal(current: &AppDesired, drain_ms: u64) -> Rollout {
         coming: Vec::new(),
         leaving: current.instances.iter().map(|instance| leaving(instance, &none)).collect(),
         drain_ms,
+        next: Vec::new(),
     }
 }
 
@@ -231,7 +262,8 @@ fn stages(
     switched.release = after.release;
     switched.routes = after.routes.clone();
     switched.draining = later.iter().map(|instance| instance.id.clone()).collect();
-    Stages { before, pulled, cleared, started: Some(started), switched: Some(switched), after: Some(after) }
+    let (started, switched, after) = (Some(started), Some(switched), Some(after));
+    Stages { before, pulled, drained: None, cleared, started, switched, after }
 }
 
 /// Each routed service and the release that its instances have in the end.
@@ -261,7 +293,7 @@ fn routes(input: &Input<'_>, drafts: &[Draft<'_>], outcomes: &[Outcome]) -> Vec<
     routes
 }
 
-fn expected(draft: &Draft<'_>, instance: &Instance) -> Coming {
+pub(super) fn expected(draft: &Draft<'_>, instance: &Instance) -> Coming {
     use wharf_model::RestartPolicy::{Always, No, OnFailure, UnlessStopped};
     Coming {
         id: instance.id.clone(),

@@ -38,17 +38,39 @@ pub(super) async fn drain(engine: &Engine, run: &Run, rollout: &Rollout) -> Resu
     let detail = format!("requests in flight get {}", wharf_base::duration::format(deadline));
     engine
         .step(run, "drain", detail, async {
-            let told = match wait_for(engine, run, &leaving, generation, rollout.drain_ms, None).await? {
-                InFlight::Known(0) => "no request was cut".to_owned(),
-                InFlight::Known(count) => {
-                    tracing::warn!(app = %run.app, count, "requests are cut at the end of the drain");
-                    format!("{} cut at the deadline", counted(count as usize, "request"))
-                }
-                InFlight::Unknown => "waited to the deadline, no count".to_owned(),
-            };
-            Ok(((), told))
+            let left = wait_for(engine, run, &leaving, generation, rollout.drain_ms, None).await?;
+            Ok(((), told(run, left)))
         })
         .await
+}
+
+/// Takes requests away from what is about to be stopped, where others of its service get them.
+pub(super) async fn before_clear(engine: &Engine, run: &Run, rollout: &Rollout) -> Result<(), Halt> {
+    if rollout.stages.drained.is_none() {
+        return Ok(());
+    }
+    let deadline = wharf_base::duration::format(Duration::from_millis(rollout.drain_ms));
+    let detail = format!("requests in flight get {deadline}");
+    engine
+        .step(run, "drain", detail, async {
+            let generation = engine.commit(run, &rollout.stages.drained, "drain").await?;
+            let leaving = &rollout.stopped_first;
+            let waited = wait_for(engine, run, leaving, generation, rollout.drain_ms, None);
+            Ok(((), told(run, engine.unless_ended(run, waited).await??)))
+        })
+        .await
+}
+
+/// What has come of it, in words.
+fn told(run: &Run, left: InFlight) -> String {
+    match left {
+        InFlight::Known(0) => "no request was cut".to_owned(),
+        InFlight::Known(count) => {
+            tracing::warn!(app = %run.app, count, "requests are cut at the end of the drain");
+            format!("{} cut at the deadline", counted(count as usize, "request"))
+        }
+        InFlight::Unknown => "waited to the deadline, no count".to_owned(),
+    }
 }
 
 /// Waits until nothing is in flight on `leaving`, or for so long; returns what is left. With `only`, other balancers don't

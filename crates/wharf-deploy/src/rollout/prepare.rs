@@ -35,14 +35,16 @@ pub(super) async fn draft(engine: &Engine, run: &Run, job: Job) -> Result<Draft,
     }
     let content = stored(engine, &run.app, run.release()).await?;
     Ok(match job {
-        Job::Deploy(_) | Job::Remove => unreachable!("a deploy is drafted by its build, a removal above"),
+        Job::Deploy(_) | Job::Remove | Job::Restart(_) => {
+            unreachable!("a deploy is drafted by its build, a removal above, a restart has rounds")
+        }
         Job::Move => Draft::Resize { content, scales: BTreeMap::new() },
         Job::Rollback => Draft::Rollback { content },
         Job::Scale(scales) => Draft::Resize { content, scales },
     })
 }
 
-async fn stored(engine: &Engine, app: &Name, release: u32) -> Result<Box<Content>, Error> {
+pub(super) async fn stored(engine: &Engine, app: &Name, release: u32) -> Result<Box<Content>, Error> {
     let found = engine.store.release(app, release).await?;
     let found = found.ok_or_else(|| Error::UnknownRelease { app: app.clone(), release })?;
     Ok(Box::new(found.content))
@@ -172,14 +174,7 @@ fn make(
         given_up: &given_up,
         drain_ms: millis(engine.config.drain_deadline),
     })?;
-    let observed = engine.hosts.observed().borrow().clone();
-    for coming in &plan.rollout.coming {
-        let report = observed.hosts.get(&coming.host).map(|(_, report)| report);
-        if let Some(problem) = report.and_then(|report| report.problem.clone()) {
-            let (service, host) = (coming.service.clone(), coming.host.clone());
-            return Err(PlanError::Blocked { service, host, problem }.into());
-        }
-    }
+    refuse_blocked(engine, &plan.rollout)?;
     let after = plan.rollout.stages.after.as_ref();
     if let Some((route, owner, service)) = after.and_then(|after| generation.taken_route(app, after)) {
         let (route, owner, service) = (route.place(), owner.clone(), service.clone());
@@ -192,8 +187,21 @@ fn make(
     Ok(plan)
 }
 
+/// Refuses to start something where nothing can be started now.
+pub(super) fn refuse_blocked(engine: &Engine, rollout: &Rollout) -> Result<(), Error> {
+    let observed = engine.hosts.observed().borrow().clone();
+    for coming in &rollout.coming {
+        let report = observed.hosts.get(&coming.host).map(|(_, report)| report);
+        if let Some(problem) = report.and_then(|report| report.problem.clone()) {
+            let (service, host) = (coming.service.clone(), coming.host.clone());
+            return Err(PlanError::Blocked { service, host, problem }.into());
+        }
+    }
+    Ok(())
+}
+
 /// The scales that hold for `project`: those whose service states the same number as when they were set, and new ones.
-fn scales(
+pub(super) fn scales(
     project: &Project,
     known: Vec<Scale>,
     new: Option<&BTreeMap<Name, u32>>,
@@ -273,7 +281,7 @@ fn located(error: TranslateError, places: &Places) -> TranslateError {
 }
 
 /// Images that we built, by the address that the registry has now: it may have another than when they were pushed.
-fn at_registry(images: &BTreeMap<String, String>, registry: &str) -> BTreeMap<String, String> {
+pub(super) fn at_registry(images: &BTreeMap<String, String>, registry: &str) -> BTreeMap<String, String> {
     let moved = |image: &String| match image.split_once('/') {
         Some((_, rest)) => format!("{registry}/{rest}"),
         None => image.clone(),
@@ -304,7 +312,7 @@ pub(crate) async fn foresee_move(engine: &Engine, app: &Name, active: u32) -> Re
     Ok(Foreseen { is_change, is_addition, stays: plan.stays })
 }
 
-fn millis(duration: std::time::Duration) -> u64 {
+pub(super) fn millis(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 

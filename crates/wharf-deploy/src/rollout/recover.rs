@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Halt, conclude, from_switch_on, switch, undo};
+use super::{Halt, conclude, from_switch_on, restart, switch, undo};
 use crate::engine::Engine;
 use crate::journal::Journal;
 use crate::plan::Rollout;
@@ -53,7 +53,8 @@ async fn settle_rollout(engine: &Engine, run: &Run, rollout: &Rollout, phase: Ph
     };
     tracing::info!(deploy = run.id, app = %run.app, ?phase, has_switched, "settling a deploy that was interrupted");
     if !has_switched {
-        let undone = undo::undo(engine, run, rollout, interrupted("it was undone")).await;
+        let interrupted = restart::and_the_rest(interrupted("it was undone"), run, rollout);
+        let undone = undo::undo(engine, run, rollout, interrupted).await;
         return Err(undone);
     }
     let detail = "the server was restarted; requests go to the new release".to_owned();
@@ -71,7 +72,8 @@ async fn settle_rollout(engine: &Engine, run: &Run, rollout: &Rollout, phase: Ph
     if let Err(halt) = confirmed {
         return Err(undo::undo(engine, run, rollout, halt).await);
     }
-    from_switch_on(engine, run, rollout).await
+    from_switch_on(engine, run, rollout).await?;
+    restart::rounds(engine, run, rollout.next.clone()).await
 }
 
 fn interrupted(now: &str) -> Halt {

@@ -9,6 +9,7 @@ mod crash;
 mod failures;
 mod http;
 mod losses;
+mod restart;
 mod saved;
 mod server;
 mod story;

@@ -181,6 +181,20 @@ pub(crate) struct RollbackArgs {
     pub(crate) to: Option<u32>,
 }
 
+/// `wharf restart`.
+#[derive(Args, Debug)]
+pub(crate) struct RestartArgs {
+    /// Services, or an application [default: the application of ./compose.yaml]
+    #[arg(value_name = "SERVICE|APP")]
+    pub(crate) names: Vec<String>,
+    /// Application; the names are its services then
+    #[arg(long, value_name = "APP")]
+    pub(crate) app: Option<String>,
+    /// Return as soon as the server has accepted the restart
+    #[arg(long)]
+    pub(crate) detach: bool,
+}
+
 /// `wharf scale`.
 #[derive(Args, Debug)]
 pub(crate) struct ScaleArgs {

@@ -103,6 +103,7 @@ fn outcome(what: &str, release: &Value) -> String {
     match what {
         "remove" => "is removed; its volumes stay".to_owned(),
         "scale" => format!("is scaled; release {release} serves"),
+        "restart" => format!("is restarted; release {release} serves"),
         "move" => format!("has moved; release {release} serves"),
         "rollback" => format!("is back at release {release}, which serves"),
         _ => format!("release {release} serves"),
@@ -114,7 +115,9 @@ fn reason(error: &str, failed: Option<&Value>) -> String {
     let said = failed.and_then(|step| Some((step["step"].as_str()?, step["detail"].as_str()?)));
     match said {
         Some((step, detail)) if !detail.is_empty() && (detail.contains(error) || error.contains(detail)) => {
-            format!("`{step}` did not succeed, as said above")
+            // What the end knows beyond the step is said.
+            let more = error.split_once(detail).map_or("", |(_, more)| more);
+            format!("`{step}` did not succeed, as said above{more}")
         }
         _ => error.to_owned(),
     }
@@ -170,12 +173,15 @@ mod tests {
         let short = "`healthy` did not succeed, as said above";
         assert_eq!(reason("web died", Some(&step("web died"))), short);
         assert_eq!(reason("service web: web died", Some(&step("web died"))), short);
+        let more = "\n  not restarted: b";
+        assert_eq!(reason(&format!("web died{more}"), Some(&step("web died"))), format!("{short}{more}"));
     }
 
     #[test]
     fn each_kind_ends_in_its_own_words() {
         for (what, expected) in [
             ("deploy", "release 3 serves"),
+            ("restart", "is restarted; release 3 serves"),
             ("move", "has moved; release 3 serves"),
             ("remove", "is removed; its volumes stay"),
             ("rollback", "is back at release 3, which serves"),

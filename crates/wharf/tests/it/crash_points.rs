@@ -1,4 +1,4 @@
-//! The server and its local agent die at each step of a deploy, a scale and a rollback: what served serves, the operation
+//! The server and its local agent die at each step of a deploy, a scale, a rollback and a restart: what served serves, the operation
 //! is finished or undone as its record says, and nothing is left over.
 //! The points are those of `wharf_base::power_loss`.
 
@@ -23,6 +23,8 @@ enum Operation {
     /// From two containers to one.
     Shrink,
     Rollback,
+    /// Of however many there are.
+    Restart,
 }
 
 const POINTS: &[(Operation, &str)] = &[
@@ -67,6 +69,15 @@ const POINTS: &[(Operation, &str)] = &[
     (Operation::Rollback, "rollback switch committed"),
     (Operation::Rollback, "rollback stop committed"),
     (Operation::Rollback, "rollback stop done"),
+    (Operation::Restart, "restart restart begins"),
+    (Operation::Restart, "restart restart done"),
+    (Operation::Restart, "restart start committed"),
+    (Operation::Restart, "agent create done"),
+    (Operation::Restart, "restart healthy done"),
+    (Operation::Restart, "restart switch committed"),
+    (Operation::Restart, "restart stop committed"),
+    (Operation::Restart, "agent remove begins"),
+    (Operation::Restart, "restart stop done"),
 ];
 
 /// The text that is served and by how many containers.
@@ -102,6 +113,10 @@ impl Serving {
                     self.count = from;
                 }
                 (scale(to).to_vec(), Serving { count: to, ..self.clone() })
+            }
+            Operation::Restart => {
+                // The text in the file is for the next deploy only.
+                (vec!["restart".to_owned(), app.name.clone()], self.clone())
             }
             Operation::Rollback => {
                 let earlier = self.clone();

@@ -56,6 +56,7 @@ fn every_command_has_help_with_an_example() {
         "config schema",
         "logs tail",
         "exec",
+        "restart",
         "run",
         "token create",
     ] {

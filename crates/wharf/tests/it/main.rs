@@ -24,6 +24,7 @@ mod plans;
 mod program;
 mod refusals;
 mod registry;
+mod restart;
 mod routes;
 mod server;
 mod stop;
