@@ -151,11 +151,9 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  wharf rollback shop\n  wharf rollback shop --to 3")]
     Rollback(RollbackArgs),
     /// Replace the containers of services, or of a whole application, by equal ones, one after the other
-    #[command(
-        after_help = "Examples:\n  wharf restart web --app shop\n  wharf restart shop\n\n\
+    #[command(after_help = "Examples:\n  wharf restart web --app shop\n  wharf restart shop\n\n\
                             New ones start beside the old and take over once they are healthy; what can't run twice is\n\
-                            stopped first. A name that is no service of ./compose.yaml is an application."
-    )]
+                            stopped first. A name that is no service of ./compose.yaml is an application.")]
     Restart(RestartArgs),
     /// Run more or fewer containers of a service
     #[command(after_help = "Example:\n  wharf scale --app shop web=5")]

@@ -30,7 +30,8 @@ pub(crate) fn restart(input: &Input<'_>, id: &str) -> Option<Round> {
     after.instances.retain(|one| one.id != old.id);
     after.instances.push(new.clone());
     let is_stopped_first = draft.once.is_some();
-    let (first, later) = if is_stopped_first { (vec![old.clone()], vec![]) } else { (vec![], vec![old.clone()]) };
+    let (first, later) =
+        if is_stopped_first { (vec![old.clone()], vec![]) } else { (vec![], vec![old.clone()]) };
     let mut rollout =
         stages::of_one(before.clone(), after, (&first, &later), stages::expected(&draft, &new), &new);
     rollout.drain_ms = service.drain_ms.unwrap_or(input.drain_ms);
@@ -49,8 +50,9 @@ pub(crate) fn restart(input: &Input<'_>, id: &str) -> Option<Round> {
 /// The same container once more, with a number that none has.
 fn successor(input: &Input<'_>, draft: &Draft<'_>, old: &Instance) -> Instance {
     let all = input.current.map(|current| current.instances.as_slice()).unwrap_or_default();
-    let is_taken =
-        |slot: u32| all.iter().any(|one| one.service == old.service && one.release == old.release && one.slot == slot);
+    let is_taken = |slot: u32| {
+        all.iter().any(|one| one.service == old.service && one.release == old.release && one.slot == slot)
+    };
     let slot = (1..).find(|slot| !is_taken(*slot)).expect("slots don't run out");
     let id = format!("{}-{}-r{}-{slot}", input.app, old.service, old.release);
     let mut new = Instance { id, slot, ..old.clone() };

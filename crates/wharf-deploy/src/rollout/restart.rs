@@ -53,7 +53,9 @@ fn chosen(engine: &Engine, run: &Run, services: &BTreeSet<Name>) -> (Vec<String>
             .instance(&one.host, id)
             .is_some_and(|report| report.state == InstanceState::Exited { code: 0 });
         let why = match host.map(|host| (host.liveness, host.draining)) {
-            Some((Liveness::Up, false)) if has_ended && !services.contains(&one.service) => "it has done its work",
+            Some((Liveness::Up, false)) if has_ended && !services.contains(&one.service) => {
+                "it has done its work"
+            }
             Some((Liveness::Up, false)) => return true,
             Some((Liveness::Up, true)) => "its host drains",
             _ => "its host is lost",

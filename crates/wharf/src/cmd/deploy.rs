@@ -87,7 +87,12 @@ async fn resolve(
     Ok((request.project.name.clone(), request))
 }
 
-pub(super) async fn started(client: &Client, answer: &Value, detach: bool, output: Output) -> anyhow::Result<()> {
+pub(super) async fn started(
+    client: &Client,
+    answer: &Value,
+    detach: bool,
+    output: Output,
+) -> anyhow::Result<()> {
     match answer["deploy"].as_u64() {
         Some(deploy) if !detach => follow::deploy(client, deploy, output).await,
         _ => output.result(answer, || match answer["deploy"].as_u64() {
