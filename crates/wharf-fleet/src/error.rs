@@ -68,6 +68,9 @@ pub enum Error {
         "this host is not known here: it was removed or never joined\n  hint: join it again with `wharf join`"
     )]
     UnknownHost,
+    /// Agent and server speak no version of the protocol in common.
+    #[error(transparent)]
+    Version(#[from] crate::Mismatch),
     /// A bound is full.
     #[error("{0}")]
     Full(String),
@@ -121,6 +124,8 @@ impl Error {
             Error::Http(error) => error.code(),
             Error::Docker(error) => error.code(),
             Error::TokenForm(_) | Error::Invalid(_) => ErrorCode::InvalidArgument,
+            Error::Version(crate::Mismatch::Unreadable(_)) => ErrorCode::InvalidArgument,
+            Error::Version(_) => ErrorCode::Unsupported,
             Error::Token { .. } => ErrorCode::PermissionDenied,
             Error::NameTaken(_) => ErrorCode::AlreadyExists,
             Error::NoSuchHost(_)

@@ -10,6 +10,7 @@
 pub mod agent;
 mod config;
 mod error;
+mod hello;
 mod labels;
 pub mod protocol;
 pub mod server;
@@ -21,6 +22,7 @@ mod unknown;
 
 pub use config::{AgentConfig, Config, DriftPolicy};
 pub use error::Error;
+pub use hello::Mismatch;
 pub use protocol::RegistryAccount;
 pub use server::{Deps, Handle, join_routes, routes, start};
 pub use spec::spec_hash;

@@ -1,6 +1,6 @@
 //! Records of the agent protocol (HTTP/2, JSON) and of joining. Unknown members are ignored on both sides, so that a
 //! server works with agents of the version before; but an agent makes no container of which it does not know all
-//! ([`crate::unknown`]).
+//! ([`crate::unknown`]). Which version is spoken is agreed with each request (`hello`).
 //!
 //! | call | body | answer |
 //! |---|---|---|

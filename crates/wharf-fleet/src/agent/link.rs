@@ -16,11 +16,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::time::Instant;
-use wharf_base::{Backoff, Tasks};
+use wharf_base::{Backoff, ErrorCode, Tasks};
 use wharf_http::{ApiError, Body, Endpoint, ErrorBody, Peer, Ping, ServerOptions};
 use wharf_model::Name;
 
-use crate::Error;
+use crate::{Error, hello};
 
 /// First and longest wait between tries to connect.
 const WAIT_FIRST: Duration = Duration::from_millis(100);
@@ -137,7 +137,7 @@ pub(crate) async fn keep_connected(
         let mut wait = backoff.next_wait();
         match result {
             Ok(()) => tracing::info!("the server ended the connection"),
-            Err(error) if error.code() == wharf_base::ErrorCode::Unauthenticated => {
+            Err(error) if matches!(error.code(), ErrorCode::Unauthenticated | ErrorCode::Unsupported) => {
                 tracing::error!(%error, "the server refuses this host");
                 wait = WAIT_REFUSED;
             }
@@ -157,11 +157,13 @@ impl Server {
             .method(method)
             .uri(uri)
             .header(http::header::CONTENT_TYPE, "application/json")
+            .header(hello::HEADER, hello::OURS.header())
             .body(body)
             .map_err(|error| wharf_http::Error::Url { url: path.to_owned(), reason: error.to_string() })?;
         let mut sender = self.sender.clone();
         let response = sender.send_request(request).await.map_err(|source| self.broken(source))?;
         if response.status().is_success() {
+            hello::check_answer(response.headers())?;
             return Ok(response);
         }
         let status = response.status();
@@ -169,7 +171,7 @@ impl Server {
         Err(Error::Http(match serde_json::from_slice::<ErrorBody>(&bytes) {
             Ok(body) => wharf_http::Error::Api(body.error),
             Err(_) => wharf_http::Error::Api(ApiError::new(
-                wharf_base::ErrorCode::Unavailable,
+                ErrorCode::Unavailable,
                 format!("{} answered {path} with status {status}", self.authority),
             )),
         }))

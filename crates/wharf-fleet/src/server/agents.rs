@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use futures_util::{Stream, stream};
-use http::{StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use tokio::sync::watch;
 use wharf_base::{Digest, Shutdown};
@@ -23,8 +23,8 @@ use wharf_model::{BalancerView, HostReport, MountSource};
 
 use super::fleet::{Connected, Fleet, Identity};
 use super::parts::Parts;
-use crate::Error;
 use crate::protocol::{Announcement, HostDesired};
+use crate::{Error, hello};
 
 /// LIMIT: bytes of one report: 10,000 instances with 20 long lines of log each.
 const REPORT_BYTES_MAX: usize = 16 << 20;
@@ -53,10 +53,18 @@ async fn identify(State(fleet): State<Arc<Fleet>>, mut request: Request, next: N
         _ => None,
     };
     match identity {
-        Some(identity) => {
-            request.extensions_mut().insert(identity);
-            next.run(request).await
-        }
+        Some(identity) => match hello::accept(request.headers()) {
+            Ok(version) => {
+                request.extensions_mut().insert(identity);
+                let mut response = next.run(request).await;
+                response.headers_mut().insert(hello::HEADER, HeaderValue::from(version));
+                response
+            }
+            Err(mismatch) => {
+                fleet.refuse(&identity, &mismatch);
+                Error::Version(mismatch).into_response()
+            }
+        },
         None => Error::UnknownHost.into_response(),
     }
 }

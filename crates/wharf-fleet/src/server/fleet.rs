@@ -24,7 +24,7 @@ use super::store::{HostRecord, Store};
 use super::{Deps, LocalHost, blind, validate};
 use crate::protocol::{HostDesired, RegistryAccount};
 use crate::token::{equal_in_constant_time, random_hex, secret_hash};
-use crate::{Config, Error};
+use crate::{Config, Error, Mismatch};
 
 pub(crate) struct Fleet {
     pub(crate) config: Config,
@@ -70,6 +70,8 @@ pub(crate) struct Host {
     from: Option<IpAddr>,
     /// Since when it is lost; at the server's start, the moment when its grace ends.
     pub(crate) lost_since: Option<Instant>,
+    /// Why its agent was turned away, until it connects.
+    refusal: Option<String>,
     /// Ends its streams when the host is removed.
     pub(crate) removed: CancellationToken,
 }
@@ -279,6 +281,7 @@ impl Fleet {
             let mut state = self.state();
             let host = state.known(&identity).ok_or(Error::UnknownHost)?;
             host.connections += 1;
+            host.refusal = None;
             let now = self.deps.clock.now();
             host.record.last_seen = now;
             let before = std::mem::replace(&mut host.from, from);
@@ -295,6 +298,21 @@ impl Fleet {
             self.tell_up(&identity.name);
         }
         Ok(Connected { fleet: Arc::clone(self), identity, shutdown: self.tasks.shutdown() })
+    }
+
+    /// Notes that a host's agent speaks no version of ours; people hear of it once, and `wharf host ls` shows it.
+    pub(crate) fn refuse(&self, identity: &Identity, mismatch: &Mismatch) {
+        let text = mismatch.to_string();
+        {
+            let mut state = self.state();
+            let Some(host) = state.known(identity) else { return };
+            if host.refusal.replace(text.clone()).as_ref() == Some(&text) {
+                return;
+            }
+        }
+        tracing::warn!(host = %identity.name, error = text, "an agent was refused");
+        let message = format!("the agent of host {} was refused: {text}", identity.name);
+        self.deps.events.emit(Event::Warning { part: "agents".to_owned(), message });
     }
 
     fn tell_up(&self, host: &Name) {
@@ -480,6 +498,7 @@ impl Host {
             connections: 0,
             from: None,
             lost_since: None,
+            refusal: None,
             removed: CancellationToken::new(),
         }
     }
@@ -527,7 +546,7 @@ impl Host {
             instances_desired,
             instances_healthy: report.instances.iter().filter(|one| one.state.is_healthy()).count() as u32,
             since: Some(self.since),
-            problem: report.problem.clone(),
+            problem: self.refusal.clone().or_else(|| report.problem.clone()),
             generation_seen: report.generation_seen,
             architecture: known(&report.architecture),
             operating_system: known(&report.operating_system),

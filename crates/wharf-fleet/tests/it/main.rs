@@ -11,4 +11,5 @@ mod image;
 mod joining;
 mod orphans;
 mod states;
+mod versions;
 mod world;

@@ -21,6 +21,7 @@ mod lost_host;
 mod operate;
 mod output;
 mod plans;
+mod previous;
 mod program;
 mod refusals;
 mod registry;
