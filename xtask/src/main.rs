@@ -1,9 +1,11 @@
-//! Tasks of the repository itself: `cargo xtask rules` and `cargo xtask compare TOPIC`.
+//! Tasks of the repository itself: `cargo xtask rules`, `cargo xtask compare TOPIC` and `cargo xtask dist`.
 //!
 //! The rules (layers, where unsafe may be, what pure crates must not use) also run as tests of this crate, so that
 //! `script/test` fails on a wrong edge.
 
+mod command;
 mod compare;
+mod dist;
 mod layers;
 mod rules;
 mod workspace;
@@ -29,11 +31,14 @@ enum Task {
         #[arg(long, default_value_t = 5)]
         repetitions: u32,
     },
+    /// Makes what is installed: a program, a Debian package and an image of Wharf itself.
+    Dist(dist::Options),
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
         Task::Compare { topic, repetitions } => compare::run(topic, repetitions),
+        Task::Dist(options) => dist::run(&options),
         Task::Rules => {
             let broken = rules::check(&workspace::Workspace::load()?);
             for message in &broken {

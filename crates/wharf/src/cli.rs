@@ -56,7 +56,8 @@ pub(crate) struct Global {
         help_heading = "Global options"
     )]
     pub(crate) token: Option<String>,
-    /// Where the server keeps its state [default: ./wharf-data; of `wharf agent` and `wharf join`: /var/lib/wharf]
+    /// Where the server keeps its state [default: ./wharf-data, for commands also /var/lib/wharf-server; of `wharf agent`
+    /// and `wharf join`: /var/lib/wharf]
     #[arg(
         long = "data",
         global = true,
@@ -91,6 +92,16 @@ impl Global {
     /// The directory of a server.
     pub(crate) fn data(&self) -> &Path {
         self.data_given.as_deref().unwrap_or(Path::new("wharf-data"))
+    }
+
+    /// The directory of the server of this machine, for those who talk to it: what was given, else ./wharf-data, else
+    /// that of the package's unit, so that `wharf ps` needs no more words where the server was installed.
+    pub(crate) fn data_of_server(&self) -> &Path {
+        let packaged = Path::new("/var/lib/wharf-server");
+        match self.data_given {
+            None if !self.data().is_dir() && packaged.is_dir() => packaged,
+            _ => self.data(),
+        }
     }
 
     /// The server of the command line; not that of the environment, which is meant for all commands.
@@ -224,6 +235,13 @@ pub(crate) enum Command {
     Completions {
         /// Shell
         shell: clap_complete::Shell,
+    },
+    /// Write a man page for each command
+    #[command(after_help = "Example:\n  wharf man /usr/local/share/man/man1")]
+    Man {
+        /// Directory to write to; it is made if need be
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
     },
     /// Process 1 of a lab host
     #[command(hide = true, name = "lab-init")]

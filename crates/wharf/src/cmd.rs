@@ -12,6 +12,7 @@ mod join;
 mod lab;
 mod login;
 mod logs;
+mod man;
 mod operate;
 mod orphans;
 mod project;
@@ -41,6 +42,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
             clap_complete::generate(shell, &mut Cli::command(), "wharf", &mut script);
             return output.line(String::from_utf8_lossy(&script).trim_end());
         }
+        Command::Man { directory } => return man::write(&directory, output),
         _ => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -72,9 +74,11 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Token(command) => interruptible(token::run(&global, command, output)).await,
             Command::Events(arguments) => interruptible(events::run(&global, arguments, output)).await,
             Command::Registry(command) => interruptible(registry::run(&global, command, output)).await,
-            Command::LabInit(_) | Command::Config(_) | Command::Logout | Command::Completions { .. } => {
-                Ok(())
-            }
+            Command::LabInit(_)
+            | Command::Config(_)
+            | Command::Logout
+            | Command::Man { .. }
+            | Command::Completions { .. } => Ok(()),
         }
     });
     // A blocking read that nobody waits for must not keep the process.

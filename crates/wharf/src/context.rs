@@ -1,7 +1,8 @@
 //! Which server a command talks to, and with which token.
 //!
 //! Order: the command line and environment, then `wharf login`, then this machine: http://127.0.0.1:7700 with the
-//! token in `<data>/token`, which only the server's own machine has.
+//! token in `<data>/token`, which only the server's own machine has (`data` is ./wharf-data or, where the package's
+//! unit runs, /var/lib/wharf-server).
 
 use std::path::{Path, PathBuf};
 
@@ -36,9 +37,9 @@ pub(crate) fn client(global: &Global) -> anyhow::Result<Client> {
     let token = match (&global.token, &login) {
         (Some(token), _) => Some(token.clone()),
         (None, Some(login)) => Some(login.token.clone()),
-        (None, None) => read_token_file(global.data())?,
+        (None, None) => read_token_file(global.data_of_server())?,
     };
-    let local_ca = || std::fs::read_to_string(global.data().join("ca/ca.pem")).ok();
+    let local_ca = || std::fs::read_to_string(global.data_of_server().join("ca/ca.pem")).ok();
     let ca = login.and_then(|login| login.ca).or_else(local_ca);
     connect(&server, token, ca.as_deref())
 }
@@ -80,6 +81,10 @@ fn read_token_file(data: &Path) -> anyhow::Result<Option<String>> {
     match std::fs::read_to_string(&path) {
         Ok(text) => Ok(Some(text.trim().to_owned())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            let hint = "hint: ask as root, or with a token of your own: `wharf login`";
+            Err(error).with_context(|| format!("cannot read the token in {}\n  {hint}", path.display()))
+        }
         Err(error) => Err(error).with_context(|| format!("cannot read the token in {}", path.display())),
     }
 }

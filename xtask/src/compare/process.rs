@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
+pub(super) use crate::command::run;
+
 /// A process that ends with this value.
 pub(super) struct Running(Child);
 
@@ -81,20 +83,6 @@ pub(super) fn free_ports(count: usize) -> anyhow::Result<Vec<u16>> {
     let bound: Vec<std::net::TcpListener> =
         (0..count).map(|_| std::net::TcpListener::bind(("127.0.0.1", 0))).collect::<Result<_, _>>()?;
     bound.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
-}
-
-/// Runs a command to its end and returns its standard output.
-pub(super) fn run(program: &str, arguments: &[&str]) -> anyhow::Result<String> {
-    let output =
-        Command::new(program).args(arguments).output().with_context(|| format!("cannot run {program}"))?;
-    anyhow::ensure!(
-        output.status.success(),
-        "{program} {}: {}{}",
-        arguments.join(" "),
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// The first line that a program prints, on either stream.

@@ -89,6 +89,23 @@ fn completions_are_understood_by_their_shells() {
 }
 
 #[test]
+fn every_command_has_a_man_page() {
+    let directory = wharf_test_support::temp_dir();
+    let pages = directory.path().join("man1");
+    checked(wharf().arg("man").arg(&pages));
+    let page = |name: &str| std::fs::read_to_string(pages.join(format!("{name}.1"))).unwrap();
+    walk(&mut Vec::new(), &mut |words, _| {
+        let page = page(&[&["wharf".to_owned()], words].concat().join("-"));
+        assert!(page.contains(".SH SYNOPSIS") && page.contains("Example"), "{words:?}: {page}");
+    });
+    assert!(page("wharf-host-drain").contains("Let it take containers again"));
+    assert!(!pages.join("wharf-lab-init.1").exists(), "what is hidden has none");
+    let file = directory.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    run(wharf().arg("man").arg(file.join("man1"))).expect(1).says("cannot make");
+}
+
+#[test]
 fn bash_completes_commands_and_options() {
     require!(Command("bash"));
     let directory = wharf_test_support::temp_dir();
