@@ -58,7 +58,7 @@ pub enum Error {
     #[error("cannot keep the first token in its file")]
     TokenFile(#[from] wharf_disk::Error),
     /// The database refuses.
-    #[error("cannot keep access records")]
+    #[error("cannot keep access records: {0}")]
     State(#[from] wharf_state::Error),
 }
 

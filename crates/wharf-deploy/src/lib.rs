@@ -36,3 +36,4 @@ pub use error::Error;
 pub use fixed_routes::FixedRoutes;
 pub use handle::{Handle, start};
 pub use routes::routes;
+pub use store::files_of_releases;

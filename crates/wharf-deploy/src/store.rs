@@ -81,6 +81,25 @@ impl Store {
     }
 }
 
+/// The uploads that stored releases mount, as paths below `data` (the part's own directory): what a backup of `database`
+/// needs besides. A database that no deploy part has used yet has none.
+pub async fn files_of_releases(
+    database: &Database,
+    data: &std::path::Path,
+) -> Result<Vec<std::path::PathBuf>, Error> {
+    let table = "SELECT version FROM migration WHERE part = 'deploy'";
+    let version = move |connection: &wharf_state::Connection<'_>| {
+        wharf_state::OptionalExtension::optional(connection.query_row(table, (), |row| row.get::<i64>(0)))
+    };
+    if database.read(version).await?.is_none() {
+        return Ok(Vec::new());
+    }
+    let mut digests = Store { database: database.clone() }.files_in_use().await?;
+    digests.sort();
+    digests.dedup();
+    Ok(digests.iter().map(|digest| crate::uploads::path_of(&data.join("uploads"), digest)).collect())
+}
+
 /// A record as text for a column.
 fn to_text(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("plain records are JSON")

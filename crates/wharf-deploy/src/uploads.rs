@@ -32,6 +32,11 @@ struct Inner {
     clock: Arc<dyn Clock>,
 }
 
+/// Where the upload with this digest is in the uploads directory.
+pub(crate) fn path_of(directory: &Path, digest: &Digest) -> PathBuf {
+    directory.join(format!("{}-{}", digest.algorithm(), digest.hex()))
+}
+
 /// Takes back what an unfinished upload has counted and written.
 struct Unfinished<'a> {
     inner: &'a Inner,
@@ -134,7 +139,7 @@ const TEMPORARY: &str = ".upload-tmp";
 
 impl Inner {
     fn path_of(&self, digest: &Digest) -> PathBuf {
-        self.directory.join(format!("{}-{}", digest.algorithm(), digest.hex()))
+        path_of(&self.directory, digest)
     }
 
     /// Counts bytes out. Never below zero: an upload whose client went away at the very end is a file that was not

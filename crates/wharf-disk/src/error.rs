@@ -63,6 +63,14 @@ pub enum Error {
         /// The limit.
         keep: u64,
     },
+    /// A backup is damaged or none of ours, or could not be made.
+    #[error("{path} is no whole backup: {reason}")]
+    Archive {
+        /// The archive.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The bytes that arrived have another digest than was announced.
     #[error("content has digest {found}, not {expected}")]
     DigestMismatch {
@@ -98,7 +106,7 @@ impl Error {
             Error::Format { .. } => ErrorCode::Unsupported,
             Error::Refused { .. } => ErrorCode::Unavailable,
             Error::DiskFull { .. } | Error::TooManySessions { .. } => ErrorCode::ResourceExhausted,
-            Error::DigestMismatch { .. } => ErrorCode::InvalidArgument,
+            Error::Archive { .. } | Error::DigestMismatch { .. } => ErrorCode::InvalidArgument,
             Error::SessionUnknown => ErrorCode::NotFound,
         }
     }

@@ -1,5 +1,6 @@
 //! Files that survive kill -9: atomic writes and a content-addressed store.
 //!
+//! - [`archive`]: many files as one that tells whether it is whole; the format of backups.
 //! - [`atomic`]: replaces a file whole or not at all.
 //! - [`DirLock`]: one process per data directory.
 //! - [`cas`]: a content-addressed store with resumable upload sessions.
@@ -8,6 +9,7 @@
 //! What must always hold: a function that returns `Ok` has done its fsync; after a failed fsync a store refuses
 //! writes, because the kernel may have dropped the dirty pages and a second fsync would lie (fsyncgate, 2018).
 
+pub mod archive;
 pub mod atomic;
 pub mod cas;
 mod error;

@@ -153,7 +153,11 @@ impl From<wharf_disk::Error> for Refusal {
             Disk::DigestMismatch { .. } => Refusal::new(Code::DigestInvalid, message),
             Disk::Refused { .. } => Refusal::new(Code::Unavailable, message),
             // `DiskFull` was taken above.
-            Disk::Io { .. } | Disk::Locked { .. } | Disk::Format { .. } | Disk::DiskFull { .. } => {
+            Disk::Io { .. }
+            | Disk::Archive { .. }
+            | Disk::Locked { .. }
+            | Disk::Format { .. }
+            | Disk::DiskFull { .. } => {
                 tracing::error!(error = %message, "a request failed on the disk");
                 Refusal::internal(message)
             }

@@ -23,6 +23,9 @@ const READERS_IDLE_MAX: usize = 4;
 /// LIMIT: statements that each connection keeps prepared; all parts together have about 80.
 const STATEMENTS_MAX: usize = 128;
 
+/// Longest wait for another process that has the file.
+const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// Why nothing of a group of writes was kept.
 #[derive(Clone, Debug)]
 enum Failure {
@@ -184,6 +187,37 @@ impl Database {
         let readers = Arc::clone(&self.readers);
         let work = move || readers.with(query);
         tokio::task::spawn_blocking(work).await.map_err(|_| Error::Closed)?
+    }
+}
+
+/// Copies the database file `from` as of one commit to the new file `to` (mode 0600), whether or not it is in use, and
+/// looks through the copy for damage. Writers go on meanwhile. Blocks.
+///
+/// Errors: `Corrupt` when `from` is damaged, `Open` when either can't be opened or written.
+pub fn copy(from: &Path, to: &Path) -> Result<(), Error> {
+    let damage = |reason: String| Error::Corrupt { path: from.to_owned(), reason };
+    let failed = |path: &Path, source: rusqlite::Error| match source.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => damage(source.to_string()),
+        Some(ErrorCode::DiskFull) => Error::Full { path: path.to_owned() },
+        _ => Error::Open { path: path.to_owned(), source },
+    };
+    make_private(to).map_err(|error| failed(to, rusqlite::Error::ToSqlConversionFailure(Box::new(error))))?;
+    let source = Connection::open_with_flags(from, OpenFlags::SQLITE_OPEN_READ_WRITE);
+    let source = source.map_err(|error| failed(from, error))?;
+    source.busy_timeout(BUSY_TIMEOUT).map_err(|error| failed(from, error))?;
+    let mut copy = Connection::open(to).map_err(|error| failed(to, error))?;
+    {
+        let backup = rusqlite::backup::Backup::new(&source, &mut copy);
+        // All pages at once: a reader holds up no writer, and a copy in steps begins anew after every commit.
+        backup.and_then(|backup| backup.step(-1)).map_err(|error| failed(to, error))?;
+    }
+    // One file, without a log beside it.
+    let check = "PRAGMA journal_mode=DELETE; PRAGMA synchronous=FULL;";
+    copy.execute_batch(check).map_err(|error| failed(to, error))?;
+    match copy.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0)) {
+        Ok(word) if word == "ok" => Ok(()),
+        Ok(reason) => Err(damage(reason)),
+        Err(error) => Err(damage(error.to_string())),
     }
 }
 

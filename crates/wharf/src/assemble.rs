@@ -22,7 +22,7 @@ use wharf_state::{Database, EventLog};
 
 use crate::cli::Part;
 use crate::config::Config;
-use crate::pools;
+use crate::{backup, pools};
 
 /// A server that runs; it ends when its tasks are stopped.
 pub(crate) struct Server {
@@ -59,6 +59,7 @@ pub(crate) async fn start(
         return Ok(Server { addresses, _lock: lock });
     }
     let lock = DirLock::acquire(data)?;
+    backup::refuse_half_restored(data)?;
     anyhow::ensure!(
         parts.contains(&Part::Control) || !parts.contains(&Part::Balancer),
         "--only registry,balancer: a balancer beside a registry needs the control plane in the same process\n  hint: run two processes, or add `control`"
@@ -77,7 +78,7 @@ pub(crate) async fn start(
 async fn ground(config: &Config, data: &Path, tasks: &Tasks) -> anyhow::Result<Ground> {
     let data = std::path::absolute(data).with_context(|| format!("cannot use {}", data.display()))?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let database = Database::open(&data.join("state.db"))?;
+    let database = Database::open(&backup::refuse_emptied(&data)?)?;
     let events = EventLog::open(database.clone(), Arc::clone(&clock), tasks).await?;
     let authority = Arc::new(Authority::load_or_create(&data.join("ca"))?);
     let deps = wharf_access::Deps {
@@ -110,6 +111,8 @@ async fn control(
     tasks: &Tasks,
 ) -> anyhow::Result<()> {
     let has_registry = parts.contains(&Part::Registry);
+    let (clock, events) = (Arc::clone(&ground.clock), Arc::new(ground.events.clone()));
+    backup::start(config.backup.clone(), ground.data.clone(), clock, events, tasks);
     // `fleet` serves files that `deploy` keeps, and `deploy` needs `fleet`: the second half is filled in below.
     let deploy_later: Arc<OnceLock<wharf_deploy::Handle>> = Arc::default();
     let fleet = fleet(&config, ground, has_registry, Arc::clone(&deploy_later), tasks).await?;

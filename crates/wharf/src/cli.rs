@@ -18,7 +18,7 @@ pub(crate) use client_args::{
 pub(crate) use fleet_args::{AgentArgs, HostCommand, JoinArgs, JoinRole};
 pub(crate) use lab_args::{DemoArgs, LabArgs, LabCommand, LabInitArgs};
 pub(crate) use operate_args::{ExecArgs, LogsCommand, ProcessArgs, RunArgs, TailArgs, TokenCommand};
-pub(crate) use server_args::{ConfigCommand, Part, UpArgs};
+pub(crate) use server_args::{BackupArgs, ConfigCommand, Part, RestoreArgs, UpArgs};
 
 /// Takes a web application packaged for Docker from source to production and keeps it fast there.
 #[derive(Parser)]
@@ -128,6 +128,17 @@ pub(crate) enum Command {
                             wharf up --only balancer --config routes.yaml"
     )]
     Up(UpArgs),
+    /// Back up the server's state: database, CA, first token, mounted files (not the registry's images)
+    #[command(
+        after_help = "The server may run meanwhile. The file holds the CA's key: keep it where only you can read it.\n\n\
+                            Examples:\n  wharf backup --data /srv/wharf\n  wharf backup --to /mnt/other-disk/wharf.tar"
+    )]
+    Backup(BackupArgs),
+    /// Restore a backup into the directory of a server that does not run
+    #[command(
+        after_help = "Example:\n  wharf restore wharf-data/backups/wharf-20261124084512123.tar --data /srv/wharf"
+    )]
+    Restore(RestoreArgs),
     /// Run the agent of this Docker host (after `wharf join`)
     #[command(after_help = "Example:\n  wharf agent --data /var/lib/wharf")]
     Agent(AgentArgs),

@@ -2,6 +2,7 @@
 
 mod agent;
 mod apps;
+mod backup;
 mod bench;
 mod config;
 mod deploy;
@@ -49,6 +50,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
     let result = runtime.block_on(async {
         match cli.command {
             Command::Up(arguments) => up::run(&global, arguments, output).await,
+            Command::Backup(arguments) => backup::make(&global, arguments, output).await,
+            Command::Restore(arguments) => backup::restore(&global, arguments, output),
             Command::Agent(arguments) => agent::run(&global, arguments).await,
             Command::Join(arguments) => join::run(&global, arguments, output).await,
             Command::Lab(arguments) => lab::run(arguments, output).await,

@@ -48,6 +48,8 @@ pub(crate) struct Config {
     pub(crate) balancer: wharf_balancer::Config,
     /// The Docker Engine of this machine.
     pub(crate) docker: Docker,
+    /// Periodic backups.
+    pub(crate) backup: crate::backup::Settings,
 }
 
 /// Version of the file's format.
@@ -271,8 +273,10 @@ mod tests {
     #[test]
     fn the_schema_knows_every_part() {
         let schema = schema();
-        for part in ["server", "api", "access", "agents", "deploy", "image", "registry", "balancer", "docker"]
-        {
+        for part in [
+            "server", "api", "access", "agents", "deploy", "image", "registry", "balancer", "docker",
+            "backup",
+        ] {
             assert!(schema["properties"][part].is_object(), "{part}");
         }
     }

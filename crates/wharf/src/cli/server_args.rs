@@ -1,4 +1,4 @@
-//! Arguments of `wharf up` and `wharf config`.
+//! Arguments of `wharf up`, `wharf backup`, `wharf restore` and `wharf config`.
 
 use std::path::PathBuf;
 
@@ -16,6 +16,25 @@ pub(crate) struct UpArgs {
     /// Run only these parts
     #[arg(long, value_enum, value_delimiter = ',', value_name = "PARTS")]
     pub(crate) only: Vec<Part>,
+}
+
+/// `wharf backup`.
+#[derive(Args, Debug)]
+pub(crate) struct BackupArgs {
+    /// File to write [default: wharf-<time>.tar in the directory `backups` of --data]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to: Option<PathBuf>,
+}
+
+/// `wharf restore`.
+#[derive(Args, Debug)]
+pub(crate) struct RestoreArgs {
+    /// Backup to restore
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Restore into a directory that is not empty; what is there is moved aside
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 /// A part of the server that can be run alone.

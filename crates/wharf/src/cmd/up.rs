@@ -8,7 +8,7 @@ use wharf_base::Tasks;
 use crate::cli::{Global, UpArgs};
 use crate::failure::usage;
 use crate::output::Output;
-use crate::{assemble, config, data_dir};
+use crate::{assemble, backup, config, data_dir};
 
 /// How long parts may take to finish what is in flight after SIGTERM or Ctrl-C.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
@@ -21,6 +21,7 @@ pub(super) async fn run(global: &Global, arguments: UpArgs, output: Output) -> a
     }
     let config = config::load(arguments.config.as_deref(), &arguments.sets, &arguments.only)?;
     data_dir::make_private(global.data())?;
+    let backups = config.backup.directory(global.data());
     let tasks = Tasks::new();
     // Before the listeners: who sees a port answer may already send SIGTERM.
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -33,7 +34,7 @@ pub(super) async fn run(global: &Global, arguments: UpArgs, output: Output) -> a
         Ok(server) => server,
         Err(error) => {
             tasks.stop(STOP_LIMIT).await;
-            return Err(error);
+            return Err(backup::explain_damage(error, global.data(), &backups));
         }
     };
     output.say(&format!(

@@ -11,7 +11,7 @@ use super::Config;
 use crate::cli::Part;
 
 /// Times that must not be zero: nothing would ever be in time, or a loop would never rest.
-const TIMES: [&str; 18] = [
+const TIMES: [&str; 19] = [
     "access.session_idle",
     "access.session_max",
     "agents.ping_interval",
@@ -30,6 +30,7 @@ const TIMES: [&str; 18] = [
     "registry.upload_idle",
     "registry.upload_stall",
     "registry.unreferenced_keep",
+    "backup.every",
 ];
 
 /// Bounds of which 0 would refuse everything.

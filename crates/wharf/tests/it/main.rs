@@ -7,6 +7,7 @@
 
 mod apart;
 mod app;
+mod backup;
 mod command_line;
 mod compose;
 mod config_file;
