@@ -5,6 +5,7 @@
 //! failed fsync the kernel may have dropped dirty pages, so nothing written later could be trusted.
 
 use std::fs::{OpenOptions, Permissions};
+use std::io::Read as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -101,6 +102,8 @@ impl Database {
                  CREATE TABLE IF NOT EXISTS migration (part TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT;",
             )
             .map_err(open_error)?;
+        fold_log(&connection);
+        refuse_half_page(path)?;
         let (writes, receiver) = mpsc::channel(WRITES_WAITING_MAX);
         std::thread::Builder::new()
             .name("state-writer".to_owned())
@@ -201,6 +204,7 @@ pub fn copy(from: &Path, to: &Path) -> Result<(), Error> {
         Some(ErrorCode::DiskFull) => Error::Full { path: path.to_owned() },
         _ => Error::Open { path: path.to_owned(), source },
     };
+    refuse_half_page(from)?;
     make_private(to).map_err(|error| failed(to, rusqlite::Error::ToSqlConversionFailure(Box::new(error))))?;
     let source = Connection::open_with_flags(from, OpenFlags::SQLITE_OPEN_READ_WRITE);
     let source = source.map_err(|error| failed(from, error))?;
@@ -219,6 +223,39 @@ pub fn copy(from: &Path, to: &Path) -> Result<(), Error> {
         Ok(reason) => Err(damage(reason)),
         Err(error) => Err(damage(error.to_string())),
     }
+}
+
+/// Writes what the log has into the file, so that the file shows what it is: of a page that was cut off, the log may have
+/// the whole. Not being able to (another process reads, the disk is full or read-only) is no reason not to start.
+fn fold_log(connection: &Connection) {
+    if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+        tracing::debug!(%error, "the log of the state database stays as it is");
+    }
+}
+
+/// A file that ends in the middle of a page has lost the rest of it. SQLite reads that as zeros, which in the text of a
+/// long record no check of its own would notice. With a log beside it nothing is said: the page may be in there.
+fn refuse_half_page(path: &Path) -> Result<(), Error> {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    if std::fs::metadata(log).is_ok_and(|log| log.len() > 0) {
+        return Ok(());
+    }
+    let mut header = [0; 18];
+    let Ok(mut file) = std::fs::File::open(path) else { return Ok(()) };
+    let (Ok(size), Ok(())) = (file.metadata().map(|file| file.len()), file.read_exact(&mut header)) else {
+        return Ok(());
+    };
+    // Bytes 16 and 17 of the header: the page's size; 1 stands for 65,536.
+    let page = match u16::from_be_bytes([header[16], header[17]]) {
+        1 => 65_536,
+        bytes => u64::from(bytes),
+    };
+    if page == 0 || size % page == 0 {
+        return Ok(());
+    }
+    let reason = format!("its last page is torn: {size} bytes are no whole number of pages of {page}");
+    Err(Error::Corrupt { path: path.to_owned(), reason })
 }
 
 /// What is in the file is nobody else's business. SQLite gives `-wal` and `-shm` the mode of the file.

@@ -8,6 +8,7 @@ use std::process::Command;
 use wharf_test_support::{DEADLINE, require, temp_dir};
 
 use crate::app::App;
+use crate::docker;
 use crate::server::{Server, wharf};
 use crate::support::{checked, eventually, run};
 use crate::web;
@@ -23,39 +24,59 @@ fn files(directory: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn a_damaged_state_names_the_newest_backup_and_its_restore_serves_again() {
+fn a_torn_last_page_names_the_newest_backup_and_its_restore_serves_again() {
     require!(Docker);
     let mut server = Server::start();
-    let app = App::web(&server, "kept");
+    let still = App::web(&server, "still");
+    server.deploy(still.path());
+    let app = App::web(&server, "one");
     server.deploy(app.path());
-    let token = server.token();
+    let (token, before) = (server.token(), docker::containers(&still.name));
     let data = server.data().display().to_string();
     let backup = checked(wharf().args(["backup", "--data", &data]));
     assert!(backup.contains("registry's images are not in it"), "{backup}");
     let file = files(&server.data().join("backups")).pop().unwrap();
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
 
+    // What the backup does not know of.
+    app.text("two");
+    server.deploy(app.path());
+    assert_eq!(web::body(server.balancer, &app.host(), "/"), "two");
     server.child().terminate(DEADLINE);
-    let state = server.data().join("state.db");
-    let size = std::fs::metadata(&state).unwrap().len();
-    // The last page is torn.
-    OpenOptions::new().write(true).open(&state).unwrap().set_len(size - 1_000).unwrap();
-    let refused = run(&mut server.up_command()).expect(1).says("is damaged");
+    tear(&server.data().join("state.db"));
+    let refused = run(&mut server.up_command()).expect(1).says("state.db is damaged");
     let restore = format!("wharf restore {} --data {data} --force", file.display());
     assert!(refused.stderr.contains(&restore), "no `{restore}` in {}", refused.stderr);
 
-    let restored =
-        checked(wharf().args(["restore", &file.display().to_string(), "--data", &data, "--force"]));
-    assert!(restored.contains("state.db") || restored.contains("Restored"), "{restored}");
+    let words: Vec<&str> = restore.split(' ').skip(1).collect();
+    run(wharf().args(&words)).expect(0).says("What was there is in");
     server.run_again();
     assert_eq!(server.token(), token, "tokens are good as before");
-    eventually("the application serves", DEADLINE, || {
-        web::get(server.balancer, &app.host(), "/").ok().filter(|(status, _)| *status == 200)
+    let serves = |server: &Server, app: &App, text: &str| {
+        eventually(&format!("{} serves {text}", app.name), DEADLINE, || {
+            let answer = web::get(server.balancer, &app.host(), "/").ok();
+            (answer == Some((200, text.to_owned()))).then_some(())
+        });
+    };
+    serves(&server, &app, "one");
+    serves(&server, &still, "still");
+    eventually("one container of the application is left", DEADLINE, || {
+        (docker::containers(&app.name).len() == 1).then_some(())
     });
-    assert_eq!(web::body(server.balancer, &app.host(), "/"), "kept");
-    app.text("after");
+    assert_eq!(docker::containers(&still.name), before, "what had not changed runs on untouched");
+    app.text("three");
     server.deploy(app.path());
-    assert_eq!(web::body(server.balancer, &app.host(), "/"), "after");
+    serves(&server, &app, "three");
+    assert_eq!(docker::containers(&still.name), before);
+}
+
+/// Folds the log into the file, as a long run would, and writes only half of its last page.
+fn tear(state: &Path) {
+    let connection = wharf_state::rusqlite::Connection::open(state).unwrap();
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    drop(connection);
+    let size = std::fs::metadata(state).unwrap().len();
+    OpenOptions::new().write(true).open(state).unwrap().set_len(size - 2_048).unwrap();
 }
 
 #[test]
