@@ -153,7 +153,7 @@ fn backups_are_made_by_the_clock_and_only_the_newest_are_kept() {
     eventually("the first one is removed for newer ones", DEADLINE, || (!first.exists()).then_some(()));
     // One that was just made may be there before the oldest is removed.
     assert!(backups().count() <= 3);
-    let newest = backups().last().unwrap().display().to_string();
+    let newest = backups().next_back().unwrap().display().to_string();
     let target = temp_dir();
     let into = target.path().join("data").display().to_string();
     checked(wharf().args(["restore", &newest, "--data", &into]));
