@@ -18,6 +18,16 @@ pub(crate) struct Identity {
     pub(crate) token_id: String,
     pub(crate) name: String,
     pub(crate) role: Role,
+    pub(crate) expires: Option<UnixMillis>,
+}
+
+/// Why nobody stands behind a token or session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// It is not known.
+    Unknown,
+    /// It was right until then.
+    Expired(UnixMillis),
 }
 
 #[derive(Debug, Default)]
@@ -51,15 +61,18 @@ impl Book {
     }
 
     /// Whose token this is. Notes the use.
-    pub(crate) fn by_token(&mut self, token: &Token, now: UnixMillis) -> Option<Identity> {
-        let record = self.tokens.get_mut(&token.id)?;
+    pub(crate) fn by_token(&mut self, token: &Token, now: UnixMillis) -> Result<Identity, Refused> {
+        let record = self.tokens.get_mut(&token.id).ok_or(Refused::Unknown)?;
         if !record.hash.matches(&token.hash()) {
-            return None;
+            return Err(Refused::Unknown);
+        }
+        if let Some(at) = record.expired(now) {
+            return Err(Refused::Expired(at));
         }
         record.last_used = Some(now);
         let identity = identity(record);
         self.touched_tokens.insert(token.id.clone());
-        Some(identity)
+        Ok(identity)
     }
 
     /// Whose session this is, if it has not ended. Notes the use.
@@ -68,17 +81,20 @@ impl Book {
         hash: SecretHash,
         lifetimes: Lifetimes,
         now: UnixMillis,
-    ) -> Option<Identity> {
-        let session = self.sessions.get_mut(&hash)?;
+    ) -> Result<Identity, Refused> {
+        let session = self.sessions.get_mut(&hash).ok_or(Refused::Unknown)?;
         if lifetimes.has_ended(session, now) {
-            return None;
+            return Err(Refused::Unknown);
+        }
+        let record = self.tokens.get_mut(&session.token).ok_or(Refused::Unknown)?;
+        if let Some(at) = record.expired(now) {
+            return Err(Refused::Expired(at));
         }
         session.last_used = now;
-        let record = self.tokens.get_mut(&session.token)?;
         record.last_used = Some(now);
         self.touched_sessions.insert(hash);
         self.touched_tokens.insert(record.id.clone());
-        Some(identity(record))
+        Ok(identity(record))
     }
 
     pub(crate) fn tokens(&self) -> impl Iterator<Item = &TokenRecord> {
@@ -144,5 +160,10 @@ impl Book {
 }
 
 fn identity(record: &TokenRecord) -> Identity {
-    Identity { token_id: record.id.clone(), name: record.name.clone(), role: record.role }
+    Identity {
+        token_id: record.id.clone(),
+        name: record.name.clone(),
+        role: record.role,
+        expires: record.expires,
+    }
 }

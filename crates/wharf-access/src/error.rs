@@ -1,6 +1,6 @@
 //! The ways in which access can fail.
 
-use wharf_base::ErrorCode;
+use wharf_base::{ErrorCode, UnixMillis};
 
 /// Why a caller was refused, or why access can't work.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +13,14 @@ pub enum Error {
         "this token is not valid\n  hint: the first one is in the file `token` under the server's --data"
     )]
     WrongToken,
+    /// The token was valid until then.
+    #[error(
+        "this token expired at {0}\n  hint: ask an admin for a new one: wharf token create NAME --role ROLE"
+    )]
+    Expired(UnixMillis),
+    /// A token is to be valid for no time, or longer than any.
+    #[error("a token is valid for more than nothing and at most ten years, such as 30d")]
+    BadLife,
     /// The session ended or was never there.
     #[error("this session has ended\n  hint: log in again")]
     SessionEnded,
@@ -43,7 +51,7 @@ pub enum Error {
     #[error("there is no token with the id `{0}`")]
     NoSuchToken(String),
     /// Removing it would leave nobody who can make tokens.
-    #[error("`{0}` is the last admin token and stays\n  hint: make another one first")]
+    #[error("`{0}` is the last admin token that does not expire, and stays\n  hint: make another one first")]
     LastAdmin(String),
     /// The bound on tokens is reached.
     #[error("there are {0} tokens already\n  hint: remove some, or raise access.tokens_max")]
@@ -66,11 +74,13 @@ impl Error {
     /// How a client may act on it.
     pub fn code(&self) -> ErrorCode {
         match self {
-            Error::Missing | Error::WrongToken | Error::SessionEnded => ErrorCode::Unauthenticated,
+            Error::Missing | Error::WrongToken | Error::SessionEnded | Error::Expired(_) => {
+                ErrorCode::Unauthenticated
+            }
             Error::TooManyFailures => ErrorCode::ResourceExhausted,
             Error::RoleTooLow { .. } | Error::CrossSite => ErrorCode::PermissionDenied,
             Error::NameTaken(_) => ErrorCode::AlreadyExists,
-            Error::BadName(_) | Error::BadRole(_) => ErrorCode::InvalidArgument,
+            Error::BadName(_) | Error::BadRole(_) | Error::BadLife => ErrorCode::InvalidArgument,
             Error::NoSuchToken(_) => ErrorCode::NotFound,
             Error::LastAdmin(_) => ErrorCode::Conflict,
             Error::TooManyTokens(_) | Error::TooManyStreams(_) => ErrorCode::ResourceExhausted,

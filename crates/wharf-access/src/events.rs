@@ -14,6 +14,7 @@ use axum::extract::{Query, State};
 use axum::response::Response;
 use futures_util::{StreamExt, stream};
 use http::HeaderMap;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
@@ -31,12 +32,13 @@ const PAGE_DEFAULT: usize = 200;
 /// LIMIT: records that are looked through for those that a filter takes; the answer says where to go on.
 const LOOKED_THROUGH_MAX: usize = 20_000;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct Page {
     /// Only records with a greater id; without it the newest ones.
     after: Option<u64>,
     /// Only records with a lower id, the newest of them: the page before.
     before: Option<u64>,
+    /// How many at most; 200 without it, 1000 at most.
     limit: Option<usize>,
     #[serde(flatten)]
     filter: Filter,

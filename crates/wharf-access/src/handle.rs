@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wharf_base::{Clock, ErrorCode, Shutdown, Tasks, UnixMillis};
@@ -17,7 +18,7 @@ use wharf_model::Event;
 use wharf_model::ports::{EventSink, RegistryAccess, RegistryUser};
 use wharf_state::{Database, EventLog};
 
-use crate::book::{Book, Identity, Lifetimes};
+use crate::book::{Book, Identity, Lifetimes, Refused};
 use crate::failures::Failures;
 use crate::secret::{SecretHash, Token, random_session};
 use crate::store::{SessionRecord, Store, TokenRecord};
@@ -27,6 +28,8 @@ use crate::{Config, Error, role};
 const FIRST_TOKEN: &str = "admin";
 /// LIMIT: uses are written once in this time; a kill -9 forgets at most so much of `last_used`.
 const FLUSH_EVERY: Duration = Duration::from_secs(60);
+/// LIMIT: how long a token is valid at most, where it ends at all: ten years.
+const TOKEN_LIFE_MAX: Duration = Duration::from_secs(3_660 * 86_400);
 
 /// What access needs of others.
 pub struct Deps {
@@ -59,7 +62,7 @@ struct Inner {
 }
 
 /// A token as the API shows it: everything but the secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct TokenView {
     /// Names it in `DELETE /tokens/{id}`; the middle part of the token.
     pub id: String,
@@ -71,6 +74,8 @@ pub struct TokenView {
     pub created: UnixMillis,
     /// When it was last used, within a minute; `None`: never.
     pub last_used: Option<UnixMillis>,
+    /// From when on it admits nobody; `None`: never.
+    pub expires: Option<UnixMillis>,
 }
 
 /// What access has counted since the start.
@@ -116,21 +121,31 @@ impl Handle {
         views
     }
 
-    /// Makes a token for `by`. The text that is returned is shown this once and can't be had again.
+    /// Makes a token for `by`, which admits its holder for `life`, or until it is removed. The text that is returned is
+    /// shown this once and can't be had again.
     ///
-    /// Errors: `AlreadyExists` for a name that is taken, `InvalidArgument` for one that is none,
-    /// `ResourceExhausted` at `access.tokens_max`.
-    pub async fn create_token(&self, name: &str, role: Role, by: &str) -> Result<(TokenView, String), Error> {
+    /// Errors: `AlreadyExists` for a name that is taken, `InvalidArgument` for one that is none and for a life of
+    /// nothing or more than ten years, `ResourceExhausted` at `access.tokens_max`.
+    pub async fn create_token(
+        &self,
+        name: &str,
+        role: Role,
+        life: Option<Duration>,
+        by: &str,
+    ) -> Result<(TokenView, String), Error> {
         let is_name = (1..=63).contains(&name.chars().count()) && !name.chars().any(char::is_control);
         if !is_name || name.trim() != name {
             return Err(Error::BadName(name.chars().take(80).collect()));
+        }
+        if life.is_some_and(|life| life.is_zero() || life > TOKEN_LIFE_MAX) {
+            return Err(Error::BadLife);
         }
         let _change = self.inner.changes.lock().await;
         if self.book().tokens().count() >= self.inner.config.tokens_max {
             return Err(Error::TooManyTokens(self.inner.config.tokens_max));
         }
         let token = Token::random()?;
-        let record = self.record(&token, name, role);
+        let record = self.record(&token, name, role, life);
         match self.inner.store.insert_token(record.clone(), false).await {
             Err(error) if error.code() == ErrorCode::AlreadyExists => Err(Error::NameTaken(name.to_owned())),
             Err(error) => Err(error.into()),
@@ -149,14 +164,15 @@ impl Handle {
 
     /// Removes a token for `by`; its sessions end at once.
     ///
-    /// Errors: `NotFound`; `Conflict` when it is the last one with the role admin.
+    /// Errors: `NotFound`; `Conflict` when it is the last one with the role admin that does not expire.
     pub async fn remove_token(&self, id: &str, by: &str) -> Result<(), Error> {
         let _change = self.inner.changes.lock().await;
         let name = {
             let book = self.book();
             let record = book.token(id).ok_or_else(|| Error::NoSuchToken(id.chars().take(80).collect()))?;
-            let admins = book.tokens().filter(|token| token.role == Role::Admin).count();
-            if record.role == Role::Admin && admins == 1 {
+            // One that expires would leave nobody in the end.
+            let stays = |token: &TokenRecord| token.role == Role::Admin && token.expires.is_none();
+            if stays(record) && book.tokens().filter(|token| stays(token)).count() == 1 {
                 return Err(Error::LastAdmin(record.name.clone()));
             }
             record.name.clone()
@@ -170,15 +186,16 @@ impl Handle {
     /// Whose token this text is. A wrong one counts against `address`.
     pub(crate) fn check_token(&self, text: &str, address: IpAddr) -> Result<Identity, Error> {
         let now = self.inner.clock.now();
-        let found = Token::parse(text).and_then(|token| self.book().by_token(&token, now));
-        found.ok_or_else(|| self.count_failure(address, now, Error::WrongToken))
+        let token = Token::parse(text).ok_or(Refused::Unknown);
+        let found = token.and_then(|token| self.book().by_token(&token, now));
+        found.map_err(|refused| self.refused(refused, address, now, Error::WrongToken))
     }
 
     /// Whose session this is. A wrong one counts against `address`.
     pub(crate) fn check_session(&self, secret: &str, address: IpAddr) -> Result<Identity, Error> {
         let now = self.inner.clock.now();
         let found = self.book().by_session(SecretHash::of(secret), self.lifetimes(), now);
-        found.ok_or_else(|| self.count_failure(address, now, Error::SessionEnded))
+        found.map_err(|refused| self.refused(refused, address, now, Error::SessionEnded))
     }
 
     /// Begins a session for the holder of a token; the text is the cookie's value.
@@ -245,7 +262,7 @@ impl Handle {
     /// `None`: wrong.
     pub fn check_registry(&self, _user: &str, password: &str) -> Option<RegistryUser> {
         let token = Token::parse(password)?;
-        let identity = self.book().by_token(&token, self.inner.clock.now())?;
+        let identity = self.book().by_token(&token, self.inner.clock.now()).ok()?;
         Some(RegistryUser { may_push: role::may_change(identity.role), name: identity.name })
     }
 
@@ -258,12 +275,12 @@ impl Handle {
         let stored = wharf_disk::atomic::read(&path)?.unwrap_or_default();
         let stored = Token::parse(String::from_utf8_lossy(&stored).trim());
         let now = self.inner.clock.now();
-        let known = stored.and_then(|token| self.book().by_token(&token, now));
+        let known = stored.and_then(|token| self.book().by_token(&token, now).ok());
         if known.is_some_and(|identity| identity.role == Role::Admin) {
             return Ok(());
         }
         let token = Token::random()?;
-        let record = self.record(&token, FIRST_TOKEN, Role::Admin);
+        let record = self.record(&token, FIRST_TOKEN, Role::Admin, None);
         // The file first: after a crash in between, the next start finds it not valid and makes both anew.
         wharf_disk::atomic::write_private(&path, format!("{}\n", token.reveal()).as_bytes())?;
         self.inner.store.insert_token(record.clone(), true).await?;
@@ -276,14 +293,24 @@ impl Handle {
         Ok(())
     }
 
-    fn record(&self, token: &Token, name: &str, role: Role) -> TokenRecord {
+    fn record(&self, token: &Token, name: &str, role: Role, life: Option<Duration>) -> TokenRecord {
+        let created = self.inner.clock.now();
         TokenRecord {
             id: token.id.clone(),
             name: name.to_owned(),
             role,
             hash: token.hash(),
-            created: self.inner.clock.now(),
+            created,
             last_used: None,
+            expires: life.map(|life| created.plus(life)),
+        }
+    }
+
+    /// What to answer. A token that was right once is no attempt to guess one.
+    fn refused(&self, refused: Refused, address: IpAddr, now: UnixMillis, unknown: Error) -> Error {
+        match refused {
+            Refused::Expired(at) => Error::Expired(at),
+            Refused::Unknown => self.count_failure(address, now, unknown),
         }
     }
 
@@ -325,6 +352,7 @@ fn view(record: &TokenRecord) -> TokenView {
         role: record.role,
         created: record.created,
         last_used: record.last_used,
+        expires: record.expires,
     }
 }
 

@@ -3,19 +3,23 @@
 use axum::extract::{FromRequest, Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get};
-use axum::{Extension, Json, Router};
+use axum::{Extension, Json};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use wharf_base::UnixMillis;
+use wharf_http::api::ApiRouter;
 use wharf_http::{ApiError, Peer, Role};
 
 use crate::authenticate::{COOKIE, address, cookie, is_same_origin};
 use crate::book::Identity;
+use crate::operations::operations;
 use crate::{Error, Handle, TokenView, events, role};
 
 /// The routes of access, relative to `/api/v1`. They expect [`crate::authenticate`] in front of them.
-pub fn routes(handle: Handle) -> Router {
-    Router::new()
+pub fn routes(handle: Handle) -> ApiRouter {
+    ApiRouter::new(operations())
         .route("/session", get(show_session).post(open_session).delete(close_session))
         .route("/tokens", get(list_tokens).post(create_token))
         .route("/tokens/{id}", delete(remove_token))
@@ -24,21 +28,23 @@ pub fn routes(handle: Handle) -> Router {
         .with_state(handle)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Login {
+pub(crate) struct Login {
     token: String,
 }
 
-#[derive(Serialize)]
-struct SessionView {
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct SessionView {
     name: String,
     role: Role,
+    /// When the token expires; null: never.
+    expires: Option<UnixMillis>,
 }
 
 impl From<Identity> for SessionView {
     fn from(identity: Identity) -> SessionView {
-        SessionView { name: identity.name, role: identity.role }
+        SessionView { name: identity.name, role: identity.role, expires: identity.expires }
     }
 }
 
@@ -80,15 +86,18 @@ async fn list_tokens(State(handle): State<Handle>) -> Json<serde_json::Value> {
     Json(json!({ "tokens": handle.tokens() }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct NewToken {
+pub(crate) struct NewToken {
     name: String,
+    /// `viewer`, `deployer` or `admin`.
     role: String,
+    /// How long it is valid, such as `30d`; without it, until it is removed.
+    ttl: Option<String>,
 }
 
-#[derive(Serialize)]
-struct CreatedToken {
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct CreatedToken {
     token: String,
     #[serde(flatten)]
     view: TokenView,
@@ -104,7 +113,10 @@ async fn create_token(
         .map_err(|error| ApiError::new(wharf_base::ErrorCode::InvalidArgument, error.body_text()))?;
     let role =
         role::parse(&wanted.role).ok_or_else(|| Error::BadRole(wanted.role.chars().take(63).collect()))?;
-    let (view, token) = handle.create_token(&wanted.name, role, &caller.name).await?;
+    let ttl = wanted.ttl.as_deref().map(wharf_base::duration::parse).transpose();
+    let ttl =
+        ttl.map_err(|error| ApiError::new(wharf_base::ErrorCode::InvalidArgument, format!("ttl: {error}")))?;
+    let (view, token) = handle.create_token(&wanted.name, role, ttl, &caller.name).await?;
     Ok((StatusCode::CREATED, Json(CreatedToken { token, view })).into_response())
 }
 

@@ -8,7 +8,8 @@ use wharf_http::Role;
 use crate::role;
 use crate::secret::SecretHash;
 
-const MIGRATIONS: &[Migration] = &["
+const MIGRATIONS: &[Migration] = &[
+    "
 CREATE TABLE access_token (
     id TEXT PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
@@ -22,7 +23,9 @@ CREATE TABLE access_session (
     token TEXT NOT NULL REFERENCES access_token (id) ON DELETE CASCADE,
     created INTEGER NOT NULL,
     last_used INTEGER NOT NULL
-) STRICT;"];
+) STRICT;",
+    "ALTER TABLE access_token ADD COLUMN expires INTEGER;",
+];
 
 /// One API token as it is kept.
 #[derive(Clone, Debug)]
@@ -33,6 +36,15 @@ pub(crate) struct TokenRecord {
     pub(crate) hash: SecretHash,
     pub(crate) created: UnixMillis,
     pub(crate) last_used: Option<UnixMillis>,
+    /// From when on it admits nobody; `None`: never.
+    pub(crate) expires: Option<UnixMillis>,
+}
+
+impl TokenRecord {
+    /// When it ended, if it has.
+    pub(crate) fn expired(&self, now: UnixMillis) -> Option<UnixMillis> {
+        self.expires.filter(|expires| *expires <= now)
+    }
 }
 
 /// One session of the console as it is kept; it has the name and role of its token.
@@ -57,7 +69,7 @@ impl Store {
     }
 
     pub(crate) async fn load(&self) -> Result<(Vec<TokenRecord>, Vec<SessionRecord>), Error> {
-        let tokens_sql = "SELECT id, name, role, hash, created, last_used FROM access_token";
+        let tokens_sql = "SELECT id, name, role, hash, created, last_used, expires FROM access_token";
         let sessions_sql = "SELECT hash, token, created, last_used FROM access_session";
         self.database
             .read(move |connection| {
@@ -75,8 +87,15 @@ impl Store {
                     transaction.execute("DELETE FROM access_token WHERE name = ?1", [&record.name])?;
                 }
                 transaction.execute(
-                    "INSERT INTO access_token (id, name, role, hash, created) VALUES (?1, ?2, ?3, ?4, ?5)",
-                    (record.id, record.name, role::word(record.role), record.hash.0, record.created.0),
+                    "INSERT INTO access_token (id, name, role, hash, created, expires) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                    (
+                        record.id,
+                        record.name,
+                        role::word(record.role),
+                        record.hash.0,
+                        record.created.0,
+                        record.expires.map(|at| at.0),
+                    ),
                 )?;
                 Ok(())
             })
@@ -155,6 +174,7 @@ fn token(row: &Row<'_>) -> Result<TokenRecord, SqlError> {
         hash: SecretHash(row.get(3)?),
         created: UnixMillis(row.get(4)?),
         last_used: row.get::<Option<i64>>(5)?.map(UnixMillis),
+        expires: row.get::<Option<i64>>(6)?.map(UnixMillis),
     })
 }
 

@@ -25,6 +25,7 @@ mod listen;
 mod log_line;
 mod network;
 mod observe;
+mod operations;
 mod pick;
 mod pool;
 mod proxy;
@@ -41,5 +42,6 @@ mod worker;
 
 pub use config::{Config, Health, Limits, LogFormat, Policy, StaticRoute, Timeouts};
 pub use error::Error;
+pub use operations::operations;
 pub use routes::routes;
 pub use start::{Deps, Handle, start};

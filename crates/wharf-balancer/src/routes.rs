@@ -3,12 +3,14 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
-use axum::{Json, Router};
 use futures_util::{StreamExt, stream};
+use schemars::JsonSchema;
 use serde::Serialize;
+use wharf_http::api::ApiRouter;
 use wharf_http::sse;
 use wharf_model::{Balance, HealthCheck, PoolsObserved, TargetState};
 
@@ -16,8 +18,8 @@ use crate::Handle;
 
 /// `GET /traffic` (what was counted per release), `GET /traffic/stream` (the same as server-sent events, one a
 /// second), `GET /routes` (the table with the live state of its targets), all without the `/api/v1` before them.
-pub fn routes(handle: Handle) -> Router {
-    Router::new()
+pub fn routes(handle: Handle) -> ApiRouter {
+    ApiRouter::new(crate::operations())
         .route("/traffic", get(traffic))
         .route("/traffic/stream", get(traffic_stream))
         .route("/routes", get(table))
@@ -42,8 +44,8 @@ async fn traffic_stream(State(handle): State<Handle>) -> Response {
 }
 
 /// The table as it is served.
-#[derive(Serialize)]
-struct TableView {
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct TableView {
     version: u64,
     generation: u64,
     connections: usize,
@@ -51,7 +53,8 @@ struct TableView {
     routes: Vec<RouteView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "BalancerCounters")]
 struct Counters {
     connections_waited: u64,
     accept_errors: u64,
@@ -65,7 +68,8 @@ struct Counters {
     tables_refused: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "BalancerRoute")]
 struct RouteView {
     app: String,
     service: String,
@@ -78,7 +82,8 @@ struct RouteView {
     targets: Vec<TargetView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "BalancerTarget")]
 struct TargetView {
     id: String,
     address: String,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wharf_base::{Digest, UnixMillis};
 use wharf_compose::Places;
@@ -13,14 +14,14 @@ pub use crate::translate::UploadedFile;
 pub use crate::world::World;
 
 /// `GET /apps`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AppList {
     /// Applications by name.
     pub apps: Vec<AppView>,
 }
 
 /// One application; `GET /apps/{app}`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AppView {
     /// Name.
     pub name: Name,
@@ -37,7 +38,7 @@ pub struct AppView {
 }
 
 /// One service of an application.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceView {
     /// Name.
     pub name: Name,
@@ -54,7 +55,7 @@ pub struct ServiceView {
 }
 
 /// One route of an application.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RouteView {
     /// Host name; `None` matches every name.
     pub host: Option<String>,
@@ -65,14 +66,14 @@ pub struct RouteView {
 }
 
 /// `GET /apps/{app}/releases`, the newest first.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ReleaseList {
     /// Releases that are kept.
     pub releases: Vec<ReleaseView>,
 }
 
 /// One release.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ReleaseView {
     /// Number, from 1.
     pub number: u32,
@@ -97,7 +98,7 @@ fn yes() -> bool {
 }
 
 /// `GET /apps/{app}/releases/{a}/diff/{b}`: what leads from one release to the other.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ReleaseDiff {
     /// Application.
     pub app: Name,
@@ -110,7 +111,7 @@ pub struct ReleaseDiff {
 }
 
 /// A release as a diff names it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReleaseRef {
     /// Number.
     pub number: u32,
@@ -123,7 +124,7 @@ pub struct ReleaseRef {
 }
 
 /// One difference.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Change {
     /// Service that it concerns; `None`: the application as a whole.
     pub service: Option<String>,
@@ -143,7 +144,7 @@ pub struct Change {
 }
 
 /// How something differs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ChangeKind {
     /// It is only in the second release.
@@ -155,7 +156,7 @@ pub enum ChangeKind {
 }
 
 /// Answer of `POST /uploads`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Uploaded {
     /// SHA-256 of the body.
     pub digest: Digest,
@@ -164,10 +165,11 @@ pub struct Uploaded {
 }
 
 /// Body of `POST /apps/{app}/plan` and `POST /apps/{app}/deploys`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeployRequest {
-    /// The resolved project.
+    /// The resolved project, as this version's loader of Compose files makes it (`wharf plan --save` has one in it).
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub project: Project,
     /// Build context of each service that is built.
     #[serde(default)]
@@ -230,7 +232,7 @@ impl SavedPlan {
 }
 
 /// An uploaded build context.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BuildContext {
     /// The archive, as `POST /uploads` returned it.
@@ -240,7 +242,7 @@ pub struct BuildContext {
 }
 
 /// Answer of `POST /apps/{app}/plan`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PlanView {
     /// Application.
     pub app: Name,
@@ -267,7 +269,7 @@ pub struct PlanView {
 }
 
 /// Answer to everything that starts a deploy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Started {
     /// Its id: see `GET /deploys/{id}` and `/deploys/{id}/stream`.
     pub deploy: u64,
@@ -276,7 +278,7 @@ pub struct Started {
 }
 
 /// Body of `POST /apps/{app}/rollback`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RollbackRequest {
     /// Release to go back to; `None` is the one before.
@@ -285,7 +287,7 @@ pub struct RollbackRequest {
 }
 
 /// Body of `POST /apps/{app}/scale`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScaleRequest {
     /// Number of instances by service.
@@ -304,7 +306,7 @@ pub struct RestartRequest {
 /// First message on the WebSocket `GET /apps/{app}/services/{service}/exec`, and of `…/run`.
 ///
 /// What follows are frames ([`wharf_model::frame`]), both ways.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CommandRequest {
     /// Program and arguments. `run` without any runs the service's own.
@@ -324,7 +326,7 @@ pub struct CommandRequest {
 }
 
 /// Data of the event `line` of `GET /apps/{app}/services/{service}/logs`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LogLineView {
     /// Host.
     pub host: Name,
@@ -340,7 +342,7 @@ pub struct LogLineView {
 }
 
 /// Data of the event `note` of the same: a host that can't be asked now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LogNote {
     /// Host.
     pub host: Name,
@@ -349,14 +351,14 @@ pub struct LogNote {
 }
 
 /// `GET /deploys`, the newest first.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DeployList {
     /// Deploys.
     pub deploys: Vec<DeployView>,
 }
 
 /// One deploy, rollback, scale, removal or move.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DeployView {
     /// Id, from 1.
     pub id: u64,
@@ -383,7 +385,7 @@ pub struct DeployView {
 }
 
 /// What a deploy does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum What {
     /// Makes a release.
@@ -415,7 +417,7 @@ impl What {
 }
 
 /// How a deploy stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DeployState {
     /// Somebody ended it; what served before serves on.
@@ -441,7 +443,7 @@ impl DeployState {
 }
 
 /// One step of a deploy; data of the stream's event `step`. A step is told again when its detail changes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StepView {
     /// `build`, `plan`, `pull`, `clear`, `start`, `healthy`, `switch`, `drain`, `stop`, or `undo`; `restart` begins each
     /// round of a restart.
@@ -458,14 +460,14 @@ pub struct StepView {
 }
 
 /// A line of build output; data of the stream's event `output`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OutputView {
     /// The line.
     pub line: String,
 }
 
 /// How it ended; data of the stream's last event, `end`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EndView {
     /// How.
     pub state: DeployState,
@@ -480,7 +482,7 @@ pub struct EndView {
 }
 
 /// One event of a deploy's stream.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StreamItem {
     /// Event `step`.

@@ -266,7 +266,16 @@ impl Handle {
     /// Ends a deploy that has not switched yet; it undoes what it did. Errors: `UnknownDeploy`, `Ended`, `TooLate`.
     pub async fn abort(&self, id: u64, by: &str) -> Result<(), Error> {
         match self.find(id).await? {
-            Found::Run(run) => run.abort(by),
+            Found::Run(run) => {
+                run.abort(by)?;
+                self.engine.emit(wharf_model::Event::DeployAborted {
+                    deploy: id,
+                    app: run.app.clone(),
+                    release: run.release(),
+                    by: by.to_owned(),
+                });
+                Ok(())
+            }
             Found::Row(_) => Err(Error::Ended(id)),
         }
     }

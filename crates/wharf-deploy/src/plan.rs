@@ -16,6 +16,7 @@ mod stages;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wharf_model::{AppDesired, HostView, Instance, Name, RestartPolicy};
 
@@ -87,7 +88,7 @@ impl Plan {
 }
 
 /// What happens to one service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServicePlan {
     /// Service.
     pub service: Name,
@@ -110,7 +111,7 @@ pub struct ServicePlan {
 }
 
 /// An instance and its host.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Place {
     /// Instance id.
     pub id: String,
@@ -119,7 +120,7 @@ pub struct Place {
 }
 
 /// What happens to a service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     /// It is new.

@@ -7,12 +7,14 @@ use axum::extract::rejection::JsonRejection;
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::response::Response;
 use axum::routing::{get, post};
-use axum::{Extension, Json, Router};
+use axum::{Extension, Json};
 use futures_util::StreamExt;
 use http::{HeaderMap, StatusCode};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use wharf_base::ErrorCode;
+use wharf_http::api::ApiRouter;
 use wharf_http::{ApiError, Caller, Role, sse};
 use wharf_model::Name;
 
@@ -22,6 +24,7 @@ use crate::api::{
 };
 use crate::handle::Handle;
 use crate::operate;
+use crate::operations::operations;
 
 /// LIMIT: bytes of a deploy request. 100 services with their environments are far below.
 const REQUEST_BYTES_MAX: usize = 4 << 20;
@@ -32,9 +35,9 @@ type Answer<T> = Result<Json<T>, ApiError>;
 type Accepted = Result<(StatusCode, Json<Started>), ApiError>;
 type JsonBody<T> = Result<Json<T>, JsonRejection>;
 
-/// Routes below `/api/v1`. Each request carries the extension [`Caller`].
-pub fn routes(handle: Handle) -> Router {
-    let small = Router::new()
+/// Routes below `/api/v1`. Each request carries the extension [`Caller`]. A new one is described in [`operations`].
+pub fn routes(handle: Handle) -> ApiRouter {
+    let small = ApiRouter::new(operations())
         .route("/apps", get(apps))
         .route("/apps/{app}", get(app).delete(remove))
         .route("/apps/{app}/releases", get(releases))
@@ -51,7 +54,7 @@ pub fn routes(handle: Handle) -> Router {
         .route("/deploys/{id}", get(deploy_view))
         .route("/deploys/{id}/stream", get(stream))
         .route("/deploys/{id}/abort", post(abort))
-        .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX));
+        .with(|router| router.layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX)));
     // Uploads have a limit of their own, counted while they stream.
     small.route("/uploads", post(upload).layer(DefaultBodyLimit::disable())).with_state(handle)
 }
@@ -145,9 +148,11 @@ async fn remove(
 }
 
 /// `?limit=&app=`.
-#[derive(Deserialize)]
-struct DeploysQuery {
+#[derive(Deserialize, JsonSchema)]
+pub(crate) struct DeploysQuery {
+    /// How many at most; 50 without it.
     limit: Option<u32>,
+    /// Only those of this application.
     app: Option<String>,
 }
 

@@ -11,6 +11,7 @@ mod unmapped;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wharf_base::Digest;
 use wharf_compose::project::{DriftPolicy, HostSelector, Project, Reschedule};
@@ -19,7 +20,7 @@ use wharf_model::{
 };
 
 /// A tar archive that was uploaded for a relative bind mount.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UploadedFile {
     /// Digest of the archive, as `POST /uploads` returned it.

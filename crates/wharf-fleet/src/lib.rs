@@ -24,7 +24,7 @@ pub use config::{AgentConfig, Config, DriftPolicy};
 pub use error::Error;
 pub use hello::Mismatch;
 pub use protocol::RegistryAccount;
-pub use server::{Deps, Handle, join_routes, routes, start};
+pub use server::{Deps, Handle, join_routes, operations, routes, start};
 pub use spec::spec_hash;
 pub use token::{JoinToken, JoinTokenError};
 

@@ -15,6 +15,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wharf_model::{AppDesired, Instance, MountSource, Name, OrphanTarget};
 
@@ -62,7 +63,7 @@ pub struct HostDesired {
 }
 
 /// What a host sends to join.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JoinRequest {
     /// The token's text.
@@ -80,7 +81,7 @@ pub struct JoinRequest {
 }
 
 /// What it gets.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct JoinAnswer {
     /// Its client certificate, PEM.
     pub certificate: String,
@@ -95,7 +96,7 @@ pub struct JoinAnswer {
 }
 
 /// How a host pulls from the built-in registry.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RegistryAccount {
     /// `10.77.0.1:5000`, the part of image names before the first slash.
     pub address: String,

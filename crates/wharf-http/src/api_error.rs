@@ -5,11 +5,12 @@ use std::fmt;
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wharf_base::ErrorCode;
 
 /// An error as a client sees it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ApiError {
     /// What kind.
     pub code: ErrorCode,
@@ -21,7 +22,7 @@ pub struct ApiError {
 }
 
 /// The JSON document around an [`ApiError`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorBody {
     /// The error.
     pub error: ApiError,

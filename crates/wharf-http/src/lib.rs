@@ -4,8 +4,10 @@
 //! - [`pki`]: our certificate authority, server and host certificates, TLS configurations (rustls with ring).
 //! - [`Client`] and [`connect_h2`]: HTTP/1.1 and WebSocket for commands, HTTP/2 with pings for agents.
 //! - [`ApiError`]: the one shape of an error answer, on both sides.
+//! - [`api`]: the control API as data, from which comes the OpenAPI document.
 //! - [`sse`]: server-sent events, written and read.
 
+pub mod api;
 mod api_error;
 mod client;
 mod error;

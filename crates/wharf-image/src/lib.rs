@@ -17,5 +17,5 @@ pub use config::{BuilderChoice, Config};
 pub use context::{ContextLimits, PackedContext, pack_context};
 pub use error::Error;
 pub use records::{BuildView, BuildsView};
-pub use routes::routes;
+pub use routes::{operations, routes};
 pub use wharf_docker::Credentials;

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use wharf_base::{Clock, UnixMillis};
 
@@ -11,7 +12,7 @@ use wharf_base::{Clock, UnixMillis};
 const ENDED_MAX: usize = 50;
 
 /// Builds of this server since it started.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
 pub struct BuildsView {
     /// Builds that run now.
     pub running: Vec<BuildView>,
@@ -28,7 +29,7 @@ pub struct BuildsView {
 }
 
 /// One build.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct BuildView {
     /// Name and tag.
     pub reference: String,

@@ -2,6 +2,7 @@
 
 mod about;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wharf_base::UnixMillis;
 
@@ -10,7 +11,7 @@ use crate::Name;
 pub use about::Topic;
 
 /// An event with its place in the log.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EventRecord {
     /// Position in the log, from 1, without gaps.
     pub id: u64,
@@ -21,12 +22,14 @@ pub struct EventRecord {
 }
 
 /// What happened.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[expect(missing_docs, reason = "fields say what their variant's sentence says")]
 pub enum Event {
     /// The server started.
     ServerStarted { version: String },
+    /// A token was made with which hosts can join; `host`: only the one of this name.
+    JoinTokenMade { uses: u32, host: Option<Name>, by: String },
     /// A host joined with a token.
     HostJoined { host: Name },
     /// A host's agent connected.
@@ -59,8 +62,17 @@ pub enum Event {
     DeploySucceeded { deploy: u64, app: Name, release: u32, millis: u64 },
     /// It ended badly; what served before serves on.
     DeployFailed { deploy: u64, app: Name, release: u32, reason: String, log_tail: Vec<String> },
-    /// An instance changed its state.
-    InstanceChanged { host: Name, instance: String, state: String, detail: String },
+    /// Somebody ended it before its switch.
+    DeployAborted { deploy: u64, app: Name, release: u32, by: String },
+    /// An instance changed its state. Records of earlier versions don't say of which application it is.
+    InstanceChanged {
+        host: Name,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        app: Option<Name>,
+        instance: String,
+        state: String,
+        detail: String,
+    },
     /// Somebody changed a container by hand, and what was done about that: `repaired`, `reported`, `resolved`.
     Drifted { host: Name, app: Name, instance: String, what: String, outcome: String },
     /// Something that no generation names was removed on request.

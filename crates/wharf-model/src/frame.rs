@@ -6,6 +6,7 @@
 //! bytes, big-endian. An empty frame is nothing.
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wharf_base::ErrorCode;
 
@@ -57,7 +58,7 @@ pub enum Status {
 }
 
 /// Size of a terminal in characters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Size {
     /// Lines.
     pub rows: u16,

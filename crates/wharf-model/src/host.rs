@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wharf_base::UnixMillis;
 
 use crate::Name;
 
 /// A host as others see it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HostView {
     /// Unique name.
     pub name: Name,
@@ -92,7 +93,7 @@ impl HostView {
 }
 
 /// How much of a host is in use, when its last report was made. What could not be read is `None`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct HostResources {
     /// Runnable and uninterruptible tasks, means of the last 1, 5 and 15 minutes (`/proc/loadavg`).
@@ -110,7 +111,7 @@ pub struct HostResources {
 }
 
 /// Whether a host's agent is connected.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Liveness {
     /// Joined, but never connected.
@@ -211,7 +212,7 @@ impl DriftOutcome {
 }
 
 /// Something on a host that no generation names.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Orphan {
     /// What it is.
     pub kind: OrphanKind,
@@ -231,7 +232,7 @@ pub struct Orphan {
 }
 
 /// Whose an orphan is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OrphanOwner {
     /// Made by this agent.
@@ -264,7 +265,7 @@ pub struct OrphanTarget {
 }
 
 /// What an orphan is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OrphanKind {
     /// A container.
@@ -311,7 +312,7 @@ pub enum ImageState {
 }
 
 /// One instance as its agent sees it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InstanceReport {
     /// [`crate::Instance::id`].
     pub id: String,
@@ -338,7 +339,7 @@ pub struct InstanceReport {
 }
 
 /// State of an instance, in the order of a normal life.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum InstanceState {
     /// Waits for what it depends on.

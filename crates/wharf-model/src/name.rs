@@ -3,13 +3,14 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A name of an application, service or host: `[a-z0-9]([a-z0-9_.-]*[a-z0-9])?`, at most 63 characters.
 ///
 /// The grammar is the common part of what Docker takes in repository names (distribution-spec, `<name>`), in
 /// container names and in DNS labels, so one name serves for all; two separators in a row are refused.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct Name(String);
 

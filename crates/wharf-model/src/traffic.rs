@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Requests of one release of one service since the balancer started, and over the last second.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ReleaseTraffic {
     /// Application, or empty for a route from wharf.yaml.
@@ -37,7 +38,7 @@ pub struct ReleaseTraffic {
 }
 
 /// What one balancer has done.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct BalancerView {
     /// `local`, or the name under which it joined.
@@ -57,7 +58,7 @@ pub struct BalancerView {
 }
 
 /// Every balancer that is connected, and those that are awaited.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PoolsObserved {
     /// One each.
     pub balancers: Vec<BalancerView>,

@@ -1,11 +1,12 @@
 //! The registry's part of the control API, relative to `/api/v1`.
 
+use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
 use wharf_base::ErrorCode;
 use wharf_http::ApiError;
+use wharf_http::api::ApiRouter;
 
 use crate::Handle;
 
@@ -14,8 +15,8 @@ use crate::Handle;
 /// - `GET /registry/repositories`: a list of [`crate::RepositoryView`].
 /// - `GET /registry/repositories/{name}/tags`: a list of [`crate::TagView`]; the name may have slashes in it.
 /// - `GET /registry/stats`: [`crate::Stats`].
-pub fn routes(handle: Handle) -> Router {
-    Router::new()
+pub fn routes(handle: Handle) -> ApiRouter {
+    ApiRouter::new(crate::operations())
         .route("/registry/repositories", get(repositories))
         .route("/registry/repositories/{*name}", get(tags))
         .route("/registry/stats", get(stats))

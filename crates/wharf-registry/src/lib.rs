@@ -22,6 +22,7 @@ mod error;
 mod manifest;
 mod metadata;
 mod name;
+mod operations;
 mod query;
 mod range;
 mod refusal;
@@ -33,6 +34,7 @@ mod sweep;
 pub use config::Config;
 pub use console::routes;
 pub use error::Error;
+pub use operations::operations;
 pub use registry::{Deps, Exposure, Handle, RepositoryView, Stats, TagView, router, start};
 
 /// Entry points for fuzzing: parsers of what strangers send. They never panic.

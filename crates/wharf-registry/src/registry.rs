@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
 use axum::extract::Request;
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::{RwLock, oneshot};
 use wharf_base::{Clock, Digest, Tasks};
@@ -54,7 +55,7 @@ pub struct Handle {
 }
 
 /// What the registry has done since it was started, and how it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Stats {
     /// Requests.
     pub requests: u64,

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use client_args::{
-    AppArgs, ApplyArgs, BenchArgs, DeployAction, DeployArgs, DeployCommand, EventsArgs, LoginArgs, PlanArgs,
-    PruneArgs, PsArgs, RegistryCommand, ReleasesAction, ReleasesCommand, RestartArgs, RmArgs, RollbackArgs,
-    ScaleArgs,
+    ApiCommand, AppArgs, ApplyArgs, BenchArgs, DeployAction, DeployArgs, DeployCommand, EventsArgs,
+    LoginArgs, PlanArgs, PruneArgs, PsArgs, RegistryCommand, ReleasesAction, ReleasesCommand, RestartArgs, RmArgs,
+    RollbackArgs, ScaleArgs,
 };
 pub(crate) use fleet_args::{AgentArgs, HostCommand, JoinArgs, JoinRole};
 pub(crate) use lab_args::{DemoArgs, LabArgs, LabCommand, LabInitArgs};
@@ -232,6 +232,9 @@ pub(crate) enum Command {
     /// The configuration file wharf.yaml
     #[command(subcommand, after_help = "Example:\n  wharf config check")]
     Config(ConfigCommand),
+    /// The control API, for programs: its operations, and its OpenAPI document
+    #[command(subcommand, after_help = "Examples:\n  wharf api ls\n  wharf api openapi > openapi.json")]
+    Api(ApiCommand),
     /// Throw-away Docker hosts on this machine, for trying things (needs root)
     #[command(
         after_help = "Examples:\n  wharf lab up 3\n  wharf lab exec 1 docker info\n  wharf lab down\n  \

@@ -1,6 +1,7 @@
 //! What each command does: one file per command, or per family of small ones.
 
 mod agent;
+mod api;
 mod apps;
 mod backup;
 mod bench;
@@ -38,6 +39,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::LabInit(arguments) => return lab::init(arguments),
         Command::Config(command) => return config::run(command, output),
         Command::Logout => return login::logout(output),
+        Command::Api(command) => return api::run(command, output),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "wharf", &mut script);
@@ -80,6 +82,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
             Command::LabInit(_)
             | Command::Config(_)
             | Command::Logout
+            | Command::Api(_)
             | Command::Man { .. }
             | Command::Completions { .. } => Ok(()),
         }

@@ -3,6 +3,7 @@
 //! `backup` keeps the server's state safe, `cli` holds every command's arguments, `cmd` what each does, `config` the file wharf.yaml, `assemble` how the parts of
 //! the server are connected, `demo` the main job told as a story. The exit status is decided in `failure`.
 
+mod api_document;
 mod assemble;
 mod backup;
 mod cli;

@@ -1,18 +1,22 @@
 //! Which events a reader wants: `kind=deploys,host_lost&app=shop&host=web1&who=ann&output=false`. All that are given must
 //! hold; of several kinds one.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use wharf_base::ErrorCode;
 use wharf_http::ApiError;
 use wharf_model::{Event, Topic};
 
 /// The filters of a request's query.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 pub(crate) struct Filter {
     /// Topics ([`Topic`]) and kinds (the `kind` of an event), with commas between.
     kind: Option<String>,
+    /// Only what concerns this application.
     app: Option<String>,
+    /// Only what concerns this host.
     host: Option<String>,
+    /// Only what the holder of this token did.
     who: Option<String>,
     /// `false` leaves out lines of build output. A word and no `bool`: it is read through `flatten`, as text.
     output: Option<String>,

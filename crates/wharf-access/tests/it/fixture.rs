@@ -46,7 +46,7 @@ impl Fixture {
                 post(|Extension(caller): Extension<Caller>| async move { caller.name }),
             )
             .route("/join", post(|| async { "joined" }));
-        let api = authenticate(&handle, other.merge(routes(handle.clone())));
+        let api = authenticate(&handle, other.merge(Router::from(routes(handle.clone()))));
         // As the binary mounts it.
         let api = Router::new().nest("/api/v1", api);
         Fixture { handle, events, clock, tasks, api }

@@ -30,7 +30,7 @@ async fn a_session_begins_reads_changes_and_ends() {
     assert_eq!(event, json!({ "kind": "logged_in", "who": "admin" }));
 
     let session = server.call("GET /session", &[("cookie", &cookie)], None).await.json;
-    assert_eq!(session, json!({ "name": "admin", "role": "admin" }));
+    assert_eq!(session, json!({ "name": "admin", "role": "admin", "expires": null }));
     let with_cookie = [("cookie", cookie.as_str()), PAGE];
     assert_eq!(server.call("POST /apps/shop/scale", &with_cookie, None).await.status, 200);
 
@@ -96,7 +96,7 @@ async fn sessions_survive_a_restart_and_end_when_idle_or_old() {
 async fn a_removed_token_takes_its_sessions_along() {
     let data = tempfile::tempdir().unwrap();
     let server = Fixture::start(data.path(), Config::default()).await;
-    let (view, token) = server.handle.create_token("screen", Role::Viewer, "admin").await.unwrap();
+    let (view, token) = server.handle.create_token("screen", Role::Viewer, None, "admin").await.unwrap();
     let cookie = log_in(&server, &token).await;
     server.handle.remove_token(&view.id, "admin").await.unwrap();
     assert_eq!(server.call("GET /apps", &[("cookie", &cookie)], None).await.status, 401);

@@ -1,9 +1,11 @@
 //! Tokens: the first one, roles, making and removing, bounds.
 
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use serde_json::json;
 use wharf_access::Config;
+use wharf_base::UnixMillis;
 use wharf_http::Role;
 
 use crate::fixture::{Fixture, first_token};
@@ -52,8 +54,8 @@ async fn no_secret_is_in_the_database() {
 async fn roles_decide() {
     let data = tempfile::tempdir().unwrap();
     let server = Fixture::start(data.path(), Config::default()).await;
-    let (_, viewer) = server.handle.create_token("screen", Role::Viewer, "admin").await.unwrap();
-    let (_, deployer) = server.handle.create_token("ci", Role::Deployer, "admin").await.unwrap();
+    let (_, viewer) = server.handle.create_token("screen", Role::Viewer, None, "admin").await.unwrap();
+    let (_, deployer) = server.handle.create_token("ci", Role::Deployer, None, "admin").await.unwrap();
     let admin = first_token(data.path());
     for (line, expected) in [
         ("GET /apps", [200, 200, 200]),
@@ -126,8 +128,8 @@ async fn the_last_admin_stays_and_the_number_of_tokens_is_bounded() {
     let id = server.handle.tokens()[0].id.clone();
     let error = server.handle.remove_token(&id, "admin").await.unwrap_err();
     assert_eq!(error.code().as_str(), "conflict");
-    server.handle.create_token("b", Role::Admin, "admin").await.unwrap();
-    assert!(server.handle.create_token("c", Role::Viewer, "admin").await.is_err());
+    server.handle.create_token("b", Role::Admin, None, "admin").await.unwrap();
+    assert!(server.handle.create_token("c", Role::Viewer, None, "admin").await.is_err());
     server.handle.remove_token(&id, "admin").await.unwrap();
 }
 
@@ -156,7 +158,7 @@ async fn wrong_tokens_are_bounded_and_a_right_one_still_gets_in() {
     assert_eq!(statuses, [401, 401, 401, 429, 429]);
     assert_eq!(server.handle.stats().failures_refused, 2);
     assert_eq!(server.as_token("GET /apps", &first_token(data.path()), None).await.status, 200);
-    server.clock.advance(std::time::Duration::from_secs(60));
+    server.clock.advance(Duration::from_secs(60));
     assert_eq!(server.as_token("GET /apps", &wrong, None).await.status, 401);
 }
 
@@ -164,12 +166,69 @@ async fn wrong_tokens_are_bounded_and_a_right_one_still_gets_in() {
 async fn the_registry_takes_tokens_as_passwords() {
     let data = tempfile::tempdir().unwrap();
     let server = Fixture::start(data.path(), Config::default()).await;
-    let (_, viewer) = server.handle.create_token("screen", Role::Viewer, "admin").await.unwrap();
-    let (_, deployer) = server.handle.create_token("ci", Role::Deployer, "admin").await.unwrap();
+    let (_, viewer) = server.handle.create_token("screen", Role::Viewer, None, "admin").await.unwrap();
+    let (_, deployer) = server.handle.create_token("ci", Role::Deployer, None, "admin").await.unwrap();
     let may_push = |password: &str| server.handle.check_registry("token", password).map(|user| user.may_push);
     assert_eq!(may_push(&first_token(data.path())), Some(true));
     assert_eq!(may_push(&deployer), Some(true));
     assert_eq!(may_push(&viewer), Some(false));
     assert_eq!(may_push("secret"), None);
     assert_eq!(server.handle.check_registry("anyone", &deployer).unwrap().name, "ci");
+}
+
+#[tokio::test]
+async fn a_token_that_expires_admits_nobody_from_then_on_and_says_since_when() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Fixture::start(data.path(), Config::default()).await;
+    let admin = first_token(data.path());
+    let wanted = json!({ "name": "guest", "role": "admin", "ttl": "2h" });
+    let made = server.as_token("POST /tokens", &admin, Some(wanted)).await;
+    assert_eq!((made.status.as_u16(), &made.json["expires"]), (201, &json!(1_000_000 + 7_200_000)));
+    let guest = made.json["token"].as_str().unwrap().to_owned();
+    let page = ("sec-fetch-site", "same-origin");
+    let session = server.call("POST /session", &[page], Some(json!({ "token": guest }))).await;
+    let cookie = session.cookie.unwrap().split_once(';').unwrap().0.to_owned();
+    assert_eq!(session.json["expires"], made.json["expires"]);
+
+    // Who removes the admin that stays would be locked out two hours later.
+    let id = admin.split('_').nth(1).unwrap();
+    assert_eq!(server.as_token(&format!("DELETE /tokens/{id}"), &guest, None).await.status, 409);
+
+    server.clock.advance(Duration::from_secs(7_199));
+    assert_eq!(server.as_token("GET /apps", &guest, None).await.status, 200);
+    assert!(server.handle.check_registry("any", &guest).is_some());
+    server.clock.advance(Duration::from_secs(1));
+    // More often than wrong tokens may be tried: this one is known, and never counted as an attempt.
+    for _ in 0..Config::default().failures_per_minute + 1 {
+        let refused = server.as_token("GET /apps", &guest, None).await;
+        assert_eq!(refused.status, 401);
+        assert_eq!(refused.json["error"]["message"], "this token expired at 1970-01-01T02:16:40.000Z");
+    }
+    let refused = server.call("GET /apps", &[("cookie", &cookie)], None).await;
+    assert_eq!((refused.status.as_u16(), &refused.json["error"]["code"]), (401, &json!("unauthenticated")));
+    assert_eq!(server.handle.check_registry("any", &guest), None);
+    server.stop().await;
+
+    // It is still there after a restart, and still over.
+    let server = Fixture::start(data.path(), Config::default()).await;
+    server.clock.advance(Duration::from_secs(7_200));
+    assert_eq!(server.handle.tokens()[1].expires, Some(UnixMillis(8_200_000)));
+    assert_eq!(server.as_token("GET /apps", &guest, None).await.status, 401);
+}
+
+#[tokio::test]
+async fn a_token_lives_for_a_time_that_makes_sense() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Fixture::start(data.path(), Config::default()).await;
+    let admin = first_token(data.path());
+    for ttl in ["0s", "4000d", "soon", "-1h", ""] {
+        let wanted = json!({ "name": "guest", "role": "viewer", "ttl": ttl });
+        let answer = server.as_token("POST /tokens", &admin, Some(wanted)).await;
+        assert_eq!(
+            (answer.status.as_u16(), &answer.json["error"]["code"]),
+            (400, &json!("invalid_argument")),
+            "{ttl}"
+        );
+    }
+    assert_eq!(server.handle.tokens().len(), 1);
 }

@@ -318,7 +318,8 @@ async fn traffic_is_streamed_as_events() {
     Client::connect(balancer.address()).await.get("/").await;
     balancer.observed("the request", |pools| traffic(pools, 1).requests == 1).await;
     let request = http::Request::get("/traffic/stream").body(axum::body::Body::empty()).unwrap();
-    let response = wharf_balancer::routes(balancer.handle.clone()).oneshot(request).await.unwrap();
+    let response =
+        axum::Router::from(wharf_balancer::routes(balancer.handle.clone())).oneshot(request).await.unwrap();
     let mut body = response.into_body();
     let event = body.frame().await.unwrap().unwrap().into_data().unwrap();
     let text = String::from_utf8(event.to_vec()).unwrap();

@@ -77,7 +77,8 @@ impl Balancer {
     pub(crate) async fn api(&self, path: &str) -> serde_json::Value {
         use tower::ServiceExt;
         let request = http::Request::get(path).body(axum::body::Body::empty()).unwrap();
-        let response = wharf_balancer::routes(self.handle.clone()).oneshot(request).await.unwrap();
+        let response =
+            axum::Router::from(wharf_balancer::routes(self.handle.clone())).oneshot(request).await.unwrap();
         assert_eq!(response.status(), 200);
         let bytes = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
         serde_json::from_slice(&bytes).unwrap()

@@ -10,6 +10,7 @@ use axum::Extension;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use futures_util::stream;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::{mpsc, watch};
 use wharf_base::ErrorCode;
@@ -30,12 +31,14 @@ const LINES_DEFAULT: u32 = 100;
 const LINES_MAX: u32 = 100_000;
 
 /// `?lines=&since=&follow=`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct LogsQuery {
+    /// Most lines of each container from the past; 100 without it, or all with `since`.
     lines: Option<u32>,
     /// `10m`, or seconds since 1970 with a fraction, as Docker takes it.
     since: Option<String>,
+    /// Go on with what is printed from now on.
     follow: bool,
 }
 

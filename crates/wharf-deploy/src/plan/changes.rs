@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wharf_model::{ContainerSpec, Instance};
@@ -12,7 +13,7 @@ use crate::translate::ServiceModel;
 const VALUE_MAX: usize = 80;
 
 /// One field that differs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FieldChange {
     /// The field as users know it from Compose: `image`, `environment DB_URL`, `x-wharf.health`.
     pub field: String,

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wharf_model::{
     AppDesired, DriftOutcome, HostView, Instance, Liveness, MountSource, Name, Observed, RouteSpec,
@@ -13,7 +14,7 @@ use wharf_model::{
 use super::{Action, FieldChange, Plan, ServicePlan};
 
 /// One thing on one host, or one route.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Item {
     /// The host; `None` for a route, which every balancer has.
     pub host: Option<Name>,
@@ -28,7 +29,7 @@ pub struct Item {
 }
 
 /// What an item is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ItemKind {
     /// A network.
@@ -42,7 +43,7 @@ pub enum ItemKind {
 }
 
 /// What happens to an item.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ItemChange {
     /// It goes.

@@ -14,7 +14,7 @@ use crate::world::*;
 
 fn app(server: &Server, role: Role) -> Router {
     let caller = Caller { name: "ann".to_owned(), role };
-    wharf_deploy::routes(server.handle.clone()).layer(Extension(caller))
+    Router::from(wharf_deploy::routes(server.handle.clone())).layer(Extension(caller))
 }
 
 async fn call(app: &Router, method: &str, path: &str, body: Option<Value>) -> (StatusCode, Vec<u8>) {

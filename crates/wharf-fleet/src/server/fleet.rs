@@ -386,8 +386,15 @@ impl Fleet {
                     String::new()
                 }
             };
+            let app = Some(instance.app.clone());
             let (instance, state) = (instance.id.clone(), instance.state.word().to_owned());
-            self.deps.events.emit(Event::InstanceChanged { host: host.clone(), instance, state, detail });
+            self.deps.events.emit(Event::InstanceChanged {
+                host: host.clone(),
+                app,
+                instance,
+                state,
+                detail,
+            });
         }
         for drift in &after.drifts {
             if drift.outcome == DriftOutcome::Repairing || before.drifts.contains(drift) {

@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::routing::post;
-use axum::{Json, Router};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wharf_base::UnixMillis;
 use wharf_http::ApiError;
+use wharf_http::api::ApiRouter;
 use wharf_model::{Event, HostReport, Name};
 
 use super::fleet::{ACCOUNT_PREFIX, Fleet, Host};
@@ -28,11 +30,13 @@ const JOIN_BYTES_MAX: usize = 64 << 10;
 const LABELS_MAX: usize = 64;
 
 /// What a token is to be like.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "NewJoinToken")]
 #[serde(deny_unknown_fields, default)]
 pub struct NewToken {
     /// How long it admits hosts.
     #[serde(with = "wharf_base::duration")]
+    #[schemars(with = "String")]
     pub ttl: Duration,
     /// How many it admits.
     pub uses: u32,
@@ -49,7 +53,8 @@ impl Default for NewToken {
 }
 
 /// A new token.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "JoinTokenMade")]
 pub struct TokenMade {
     /// The token; shown this once.
     pub token: String,
@@ -60,10 +65,10 @@ pub struct TokenMade {
 }
 
 /// `POST /join`, which needs no API token: the join token is what admits.
-pub fn join_routes(handle: &Handle) -> Router {
-    Router::new()
+pub fn join_routes(handle: &Handle) -> ApiRouter {
+    ApiRouter::new(Vec::new())
         .route("/join", post(join))
-        .layer(axum::extract::DefaultBodyLimit::max(JOIN_BYTES_MAX))
+        .with(|router| router.layer(axum::extract::DefaultBodyLimit::max(JOIN_BYTES_MAX)))
         .with_state(Arc::clone(&handle.fleet))
 }
 
@@ -92,6 +97,11 @@ impl Fleet {
         };
         let expires = record.expires;
         self.store.put_token(record, now).await?;
+        self.deps.events.emit(Event::JoinTokenMade {
+            uses: request.uses,
+            host: request.host.clone(),
+            by: by.to_owned(),
+        });
         let name = request.host.as_ref().map_or("NAME", Name::as_str);
         let command = format!("wharf join {} --token {token} --name {name}", self.deps.api_url);
         Ok(TokenMade { token: token.to_string(), expires, command })

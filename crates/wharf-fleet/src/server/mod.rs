@@ -14,6 +14,7 @@ mod blind;
 mod calls;
 mod fleet;
 mod join;
+mod operations;
 mod orphans;
 mod parts;
 mod publish;
@@ -40,6 +41,7 @@ use crate::{Config, Error};
 
 pub(crate) use fleet::Fleet;
 pub use join::{NewToken, TokenMade, join_routes};
+pub use operations::operations;
 pub use routes::routes;
 
 /// Finds the tar archive of a file bundle on the server's disk.

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use wharf_model::{Event, HostReport, Liveness, Name, Orphan, OrphanKind, OrphanOwner, OrphanTarget};
@@ -20,13 +21,13 @@ const REMOVE_TIMEOUT: Duration = Duration::from_secs(60);
 const REMOVE_MAX: usize = 10_000;
 
 /// `GET /orphans`.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct OrphanList {
     orphans: Vec<OrphanLine>,
 }
 
 /// An orphan with its host.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 struct OrphanLine {
     host: Name,
     host_liveness: Liveness,
@@ -35,13 +36,13 @@ struct OrphanLine {
 }
 
 /// Body of `POST /orphans/remove`.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RemoveOrphans {
     orphans: Vec<HostTarget>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct HostTarget {
     host: Name,
@@ -56,13 +57,13 @@ impl HostTarget {
 }
 
 /// Its answer.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct OrphansRemoved {
     removed: Vec<HostTarget>,
     failed: Vec<NotRemoved>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 struct NotRemoved {
     host: Name,
     kind: OrphanKind,

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::routing::{delete, get, post};
-use axum::{Extension, Json, Router};
+use axum::{Extension, Json};
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use wharf_http::api::ApiRouter;
 use wharf_http::{ApiError, Caller};
 use wharf_model::{Generation, HostView, InstanceReport, Liveness, Name};
 
@@ -22,9 +24,10 @@ use crate::Error;
 /// LIMIT: lines of the list of generations in one answer.
 const GENERATIONS_MAX: u32 = 1_000;
 
-/// `/hosts`, `/join-tokens`, `/instances`, `/generations`, to be nested under `/api/v1`.
-pub fn routes(handle: &Handle) -> Router {
-    Router::new()
+/// All of the fleet's routes but `/join`, to be nested under `/api/v1`. A new one is described in
+/// [`super::operations`].
+pub fn routes(handle: &Handle) -> ApiRouter {
+    ApiRouter::new(super::operations())
         .route("/hosts", get(hosts))
         .route("/hosts/{name}", delete(remove_host))
         .route("/hosts/{name}/drain", post(drain_host))
@@ -37,8 +40,8 @@ pub fn routes(handle: &Handle) -> Router {
         .with_state(Arc::clone(&handle.fleet))
 }
 
-#[derive(Serialize)]
-struct HostList {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct HostList {
     hosts: Vec<HostView>,
 }
 
@@ -46,9 +49,10 @@ async fn hosts(State(fleet): State<Arc<Fleet>>) -> Json<HostList> {
     Json(HostList { hosts: fleet.views() })
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Drain {
+pub(super) struct Drain {
+    /// Whether it is to have no containers.
     draining: bool,
 }
 
@@ -63,9 +67,10 @@ async fn drain_host(
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Remove {
+pub(super) struct Remove {
+    /// Even if containers are to run there: they leave the desired state.
     force: bool,
 }
 
@@ -88,13 +93,13 @@ async fn make_token(
     Ok(Json(fleet.make_token(request, &by(caller)).await?))
 }
 
-#[derive(Serialize)]
-struct InstanceList {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct InstanceList {
     instances: Vec<InstanceLine>,
 }
 
 /// An instance with its host, and whether what is shown is current.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct InstanceLine {
     host: Name,
     host_liveness: Liveness,
@@ -127,14 +132,15 @@ async fn remove_orphans(
     Ok(Json(orphans::remove(&fleet, request, &by(caller)).await?))
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Limit {
+pub(super) struct Limit {
+    /// How many at most; 50 without it.
     limit: Option<u32>,
 }
 
-#[derive(Serialize)]
-struct GenerationList {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct GenerationList {
     generations: Vec<GenerationLine>,
 }
 

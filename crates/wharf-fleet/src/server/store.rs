@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use wharf_base::{Digest, UnixMillis, hex};
 use wharf_model::{Generation, HostReport, Name};
@@ -77,7 +78,7 @@ pub(crate) struct TokenRecord {
 }
 
 /// A line of the list of generations.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct GenerationLine {
     pub(crate) number: u64,
     pub(crate) created: UnixMillis,

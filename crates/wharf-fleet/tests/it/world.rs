@@ -117,7 +117,7 @@ impl World {
         let address = ([127, 0, 0, 1], self.api_port).into();
         let listener = wharf_http::bind("api.listen", &[address]).await.unwrap().remove(0);
         let tls = authority.server_config(&["127.0.0.1".to_owned()], ClientAuth::None).unwrap();
-        let api = wharf_fleet::routes(&handle).merge(wharf_fleet::join_routes(&handle));
+        let api = axum::Router::from(wharf_fleet::routes(&handle).merge(wharf_fleet::join_routes(&handle)));
         let router = axum::Router::new().nest("/api/v1", api);
         wharf_http::serve("api", listener, Some(tls), router, ServerOptions::default(), &tasks);
         let trust = wharf_http::pki::Trust::Authority(authority.certificate_pem().to_owned());

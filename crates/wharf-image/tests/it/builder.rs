@@ -101,7 +101,7 @@ async fn failed_step_is_named_and_counted() {
     );
 
     let ask = axum::http::Request::get("/builds").body(axum::body::Body::empty()).unwrap();
-    let answer = routes(handle).oneshot(ask).await.unwrap();
+    let answer = axum::Router::from(routes(handle)).oneshot(ask).await.unwrap();
     let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
     let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(body["ended"][0]["reference"], "wharf-image-test:fails");

@@ -1,6 +1,7 @@
 //! What an event is about: the questions by which people filter the log.
 
 use super::Event;
+use crate::Name;
 
 /// What an event belongs to, in the words of filters: `wharf events --kind deploys`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,8 +56,10 @@ impl Event {
             | Event::DeployOutput { .. }
             | Event::DeploySucceeded { .. }
             | Event::DeployFailed { .. }
+            | Event::DeployAborted { .. }
             | Event::Switched { .. } => Topic::Deploys,
-            Event::HostJoined { .. }
+            Event::JoinTokenMade { .. }
+            | Event::HostJoined { .. }
             | Event::HostUp { .. }
             | Event::HostLost { .. }
             | Event::HostDrain { .. }
@@ -67,20 +70,22 @@ impl Event {
         }
     }
 
-    /// Whether it names the application. Instances are named after theirs, `shop-web-r2-1`; so those of an application
-    /// `shop-web` count as `shop`'s too.
+    /// Whether it names the application. Old records of instances have only the name of the instance, which begins
+    /// with the application's, `shop-web-r2-1`; in those an application `shop-web` counts as `shop` too.
     pub fn is_of_app(&self, app: &str) -> bool {
         match self {
             Event::DeployStarted { app: of, .. }
             | Event::DeployStep { app: of, .. }
             | Event::DeploySucceeded { app: of, .. }
             | Event::DeployFailed { app: of, .. }
+            | Event::DeployAborted { app: of, .. }
             | Event::Drifted { app: of, .. }
             | Event::Switched { app: of, .. }
             | Event::Executed { app: of, .. }
             | Event::RunStarted { app: of, .. }
             | Event::RunEnded { app: of, .. } => of.as_str() == app,
-            Event::InstanceChanged { instance, .. } => {
+            Event::InstanceChanged { app: Some(of), .. } => of.as_str() == app,
+            Event::InstanceChanged { app: None, instance, .. } => {
                 instance.strip_prefix(app).is_some_and(|rest| rest.starts_with('-'))
             }
             _ => false,
@@ -101,6 +106,7 @@ impl Event {
             | Event::RunStarted { host, .. }
             | Event::RunEnded { host, .. }
             | Event::InstanceChanged { host, .. } => Some(host.as_str()),
+            Event::JoinTokenMade { host, .. } => host.as_ref().map(Name::as_str),
             _ => None,
         }
     }
@@ -108,10 +114,12 @@ impl Event {
     /// Who did it: the name of their token, or `wharf`. What happens by itself was done by nobody.
     pub fn who(&self) -> Option<&str> {
         match self {
-            Event::HostDrain { by, .. }
+            Event::JoinTokenMade { by, .. }
+            | Event::HostDrain { by, .. }
             | Event::HostRemoved { by, .. }
             | Event::OrphanRemoved { by, .. }
             | Event::DeployStarted { by, .. }
+            | Event::DeployAborted { by, .. }
             | Event::Executed { by, .. }
             | Event::RunStarted { by, .. }
             | Event::TokenMade { by, .. }
@@ -126,7 +134,6 @@ impl Event {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Name;
 
     fn name(text: &str) -> Name {
         text.parse().unwrap()
@@ -136,6 +143,7 @@ mod tests {
     fn an_event_says_what_it_is_about() {
         let instance = |id: &str| Event::InstanceChanged {
             host: name("web1"),
+            app: None,
             instance: id.to_owned(),
             state: "healthy".to_owned(),
             detail: String::new(),
@@ -148,9 +156,20 @@ mod tests {
             what: "deploy".to_owned(),
             by: "ci".to_owned(),
         };
+        // Whichever of `shop` and `shop-x` has the service, the name is the same.
+        let named = |app: &str| Event::InstanceChanged {
+            host: name("web1"),
+            app: Some(name(app)),
+            instance: "shop-x-web-r1-1".to_owned(),
+            state: "healthy".to_owned(),
+            detail: String::new(),
+        };
+        let (of_other, of_shop) = (named("shop-x"), named("shop"));
         let all = [
             (&instance("shop-web-r1-1"), Topic::Containers, true, Some("web1"), None),
             (&instance("shopping-web-r1-1"), Topic::Containers, false, Some("web1"), None),
+            (&of_other, Topic::Containers, false, Some("web1"), None),
+            (&of_shop, Topic::Containers, true, Some("web1"), None),
             (&drain, Topic::Hosts, false, Some("web1"), Some("ann")),
             (&deploy, Topic::Deploys, true, None, Some("ci")),
         ];

@@ -10,6 +10,7 @@ mod write;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use schemars::JsonSchema;
 use serde::Serialize;
 use wharf_base::{Digest, UnixMillis};
 use wharf_state::sqlite::Database;
@@ -58,7 +59,7 @@ pub(crate) struct Page {
 }
 
 /// A repository as the console shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RepositoryView {
     /// Its name.
     pub name: String,
@@ -73,7 +74,7 @@ pub struct RepositoryView {
 }
 
 /// A tag as the console shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct TagView {
     /// Its name.
     pub name: String,

@@ -134,7 +134,7 @@ async fn the_console_sees_repositories_and_tags() {
     let server = Server::start().await;
     server.push_image("shop/web", "v1", "layer").await;
     server.push_image("shop/web", "v2", "other").await;
-    let routes = wharf_registry::routes(server.handle.clone());
+    let routes = axum::Router::from(wharf_registry::routes(server.handle.clone()));
     let get = async |path: &str| {
         let request = http::Request::get(path).body(axum::body::Body::empty()).unwrap();
         let response = routes.clone().oneshot(request).await.unwrap();

@@ -1,7 +1,13 @@
 //! `api.listen`: the control API of all parts behind one authentication layer, and the console.
 
-use axum::Router;
+use std::sync::{Arc, OnceLock};
+
 use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::Value;
+use wharf_http::api::ApiRouter;
+
+use crate::api_document::{VERSION, own_operations};
 
 /// The parts that have routes.
 pub(super) struct Parts<'a> {
@@ -27,6 +33,17 @@ pub(super) fn router(parts: Parts<'_>) -> Router {
     if let Some(balancer) = parts.balancer {
         api = api.merge(wharf_balancer::routes(balancer));
     }
-    let api = wharf_access::authenticate(parts.access, api);
+    let api = wharf_access::authenticate(parts.access, with_document(api).into());
     Router::new().nest("/api/v1", api).route("/healthz", get(async || "ok\n")).merge(wharf_console::routes())
+}
+
+/// Adds the document of all that is there by now, itself included.
+fn with_document(api: ApiRouter) -> ApiRouter {
+    let document: Arc<OnceLock<Value>> = Arc::default();
+    let shown = Arc::clone(&document);
+    let own = ApiRouter::new(own_operations())
+        .route("/openapi.json", get(async move || Json(shown.get().cloned().unwrap_or_default())));
+    let api = api.merge(own);
+    document.get_or_init(|| api.served().document(VERSION));
+    api
 }

@@ -250,6 +250,17 @@ pub(crate) enum RegistryCommand {
     },
 }
 
+/// `wharf api`.
+#[derive(Subcommand, Debug)]
+pub(crate) enum ApiCommand {
+    /// List operations, with the role that each needs
+    #[command(after_help = "Example:\n  wharf api ls")]
+    Ls,
+    /// Print the OpenAPI 3.1 document, which a server also has at /api/v1/openapi.json
+    #[command(after_help = "Example:\n  wharf api openapi > openapi.json")]
+    Openapi,
+}
+
 /// `wharf bench`.
 #[derive(Args, Debug)]
 pub(crate) struct BenchArgs {

@@ -2,6 +2,8 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::client_args::parse_duration;
+
 /// `wharf logs`.
 #[derive(Subcommand, Debug)]
 pub(crate) enum LogsCommand {
@@ -98,7 +100,7 @@ pub(crate) enum TokenCommand {
     #[command(after_help = "Example:\n  wharf token ls")]
     Ls,
     /// Make a token and print it; it is shown this once
-    #[command(after_help = "Example:\n  wharf token create ci --role deployer")]
+    #[command(after_help = "Example:\n  wharf token create ci --role deployer --expires 30d")]
     Create {
         /// Name, as it will be in the audit log
         #[arg(value_name = "NAME")]
@@ -106,6 +108,9 @@ pub(crate) enum TokenCommand {
         /// What it may do
         #[arg(long, value_enum, value_name = "ROLE")]
         role: TokenRole,
+        /// How long it is valid, such as 30d or 12h [default: until it is removed]
+        #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
+        expires: Option<std::time::Duration>,
     },
     /// Remove a token, and the sessions opened with it
     #[command(after_help = "Example:\n  wharf token rm ci")]

@@ -79,6 +79,15 @@ fn line(record: &EventRecord) -> String {
 pub(super) fn sentence(event: &Event) -> String {
     match event {
         Event::ServerStarted { version } => format!("server started, version {version}"),
+        Event::JoinTokenMade { host: Some(host), by, .. } => {
+            format!("a token was made with which {host} can join, by {by}")
+        }
+        Event::JoinTokenMade { uses, by, .. } => {
+            format!(
+                "a token was made with which {uses} {} can join, by {by}",
+                if *uses == 1 { "host" } else { "hosts" }
+            )
+        }
         Event::HostJoined { host } => format!("host {host} joined"),
         Event::HostUp { host } => format!("host {host} is up"),
         Event::HostLost { host } => format!("host {host} is lost: no answer to pings"),
@@ -112,10 +121,13 @@ pub(super) fn sentence(event: &Event) -> String {
         Event::DeployFailed { deploy, app, release, reason, .. } => {
             format!("deploy {deploy} failed: {app} release {release}: {reason}")
         }
-        Event::InstanceChanged { host, instance, state, detail } if detail.is_empty() => {
+        Event::DeployAborted { deploy, app, release, by } => {
+            format!("deploy {deploy} was ended before its switch: {app} release {release}, by {by}")
+        }
+        Event::InstanceChanged { host, instance, state, detail, .. } if detail.is_empty() => {
             format!("{instance} on {host} is {state}")
         }
-        Event::InstanceChanged { host, instance, state, detail } => {
+        Event::InstanceChanged { host, instance, state, detail, .. } => {
             format!("{instance} on {host} is {state}: {detail}")
         }
         Event::Drifted { host, instance, what, outcome, .. } => {

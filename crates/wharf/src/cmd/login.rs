@@ -54,7 +54,8 @@ pub(super) async fn login(global: &Global, arguments: LoginArgs, output: Output)
     write().with_context(|| format!("cannot write {}", path.display()))?;
     output.result(&session, || {
         let word = |key: &str| session[key].as_str().unwrap_or("?").to_owned();
-        format!("Logged in at {url} as {} ({})", word("name"), word("role"))
+        let until = session["expires"].as_i64().map(|at| format!(", until {}", wharf_base::UnixMillis(at)));
+        format!("Logged in at {url} as {} ({}){}", word("name"), word("role"), until.unwrap_or_default())
     })
 }
 

@@ -21,6 +21,8 @@ struct Token {
     role: String,
     created: UnixMillis,
     last_used: Option<UnixMillis>,
+    #[serde(default)]
+    expires: Option<UnixMillis>,
 }
 
 pub(super) async fn run(global: &Global, command: TokenCommand, output: Output) -> anyhow::Result<()> {
@@ -30,13 +32,19 @@ pub(super) async fn run(global: &Global, command: TokenCommand, output: Output) 
             let answer: Tokens = client.get("/api/v1/tokens").await?;
             output.result(&answer, || table(&answer.tokens))
         }
-        TokenCommand::Create { name, role } => {
+        TokenCommand::Create { name, role, expires } => {
             let role = format!("{role:?}").to_lowercase();
-            let answer: Value = client.post("/api/v1/tokens", &json!({ "name": name, "role": role })).await?;
+            let mut wanted = json!({ "name": name, "role": role });
+            if let Some(life) = expires {
+                wanted["ttl"] = json!(wharf_base::duration::format(life));
+            }
+            let answer: Value = client.post("/api/v1/tokens", &wanted).await?;
+            let until = answer["expires"].as_i64().map(|at| format!(", until {}", UnixMillis(at)));
             output.result(&answer, || {
                 format!(
-                    "{}\n\nThis is shown once. It is the {role} `{name}`: wharf login URL --token …",
-                    answer["token"].as_str().unwrap_or_default()
+                    "{}\n\nThis is shown once. It is the {role} `{name}`{}: wharf login URL --token …",
+                    answer["token"].as_str().unwrap_or_default(),
+                    until.unwrap_or_default()
                 )
             })
         }
@@ -64,7 +72,7 @@ pub(super) async fn run(global: &Global, command: TokenCommand, output: Output) 
 
 fn table(tokens: &[Token]) -> String {
     let now = SystemClock.now();
-    let mut table = Table::new(&["NAME", "ROLE", "ID", "CREATED", "USED"]);
+    let mut table = Table::new(&["NAME", "ROLE", "ID", "CREATED", "USED", "EXPIRES"]);
     for token in tokens {
         table.row(vec![
             token.name.clone(),
@@ -72,6 +80,11 @@ fn table(tokens: &[Token]) -> String {
             token.id.clone(),
             format!("{} ago", ago(now.since(token.created))),
             token.last_used.map_or_else(|| "never".to_owned(), |at| format!("{} ago", ago(now.since(at)))),
+            match token.expires {
+                None => "never".to_owned(),
+                Some(at) if at <= now => format!("expired {} ago", ago(now.since(at))),
+                Some(at) => format!("in {}", ago(at.since(now))),
+            },
         ]);
     }
     table.render()

@@ -31,6 +31,22 @@ fn walk(words: &mut Vec<String>, visit: &mut impl FnMut(&[String], &str)) {
     }
 }
 
+/// Every command that is no family of others, as words. A family that is a command itself counts too.
+pub(crate) fn leaves() -> Vec<String> {
+    let mut leaves = Vec::new();
+    walk(&mut Vec::new(), &mut |words, help| {
+        let is_family = help.contains("\nCommands:\n");
+        // `Usage: wharf deploy [OPTIONS] [DIR]` beside `wharf deploy <COMMAND>`: both are there.
+        let usages =
+            help.lines().skip_while(|line| !line.starts_with("Usage:")).take_while(|line| !line.is_empty());
+        if !is_family || usages.into_iter().any(|line| !line.contains("<COMMAND>")) {
+            leaves.push(words.join(" "));
+        }
+    });
+    leaves.retain(|words| !words.is_empty());
+    leaves
+}
+
 #[test]
 fn every_command_has_help_with_an_example() {
     let mut seen = Vec::new();

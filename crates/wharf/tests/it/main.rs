@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed step of a test ends it")]
 
 mod apart;
+mod api;
 mod app;
 mod backup;
 mod command_line;
@@ -26,6 +27,7 @@ mod previous;
 mod program;
 mod refusals;
 mod registry;
+mod remote;
 mod restart;
 mod routes;
 mod server;
