@@ -179,6 +179,7 @@ pub struct DeployRequest {
     pub files: BTreeMap<String, UploadedFile>,
     /// Where the keys of the project stand in the files, for messages; nothing else depends on it.
     #[serde(default, skip_serializing_if = "Places::is_empty")]
+    #[schemars(with = "BTreeMap<String, String>")]
     pub places: Places,
     /// A word about it, such as a commit's title.
     #[serde(default)]
