@@ -89,6 +89,8 @@ async function answer(world: World, request: IncomingMessage, response: ServerRe
       }));
     }
     if (path === "/traffic/stream") return stream(request, response, (send) => world.everySecond(() => send("traffic", world.traffic())));
+    const log = /^\/apps\/([^/]+)\/services\/([^/]+)\/logs$/.exec(path);
+    if (log) return stream(request, response, (send) => world.onLog(log[1] ?? "", log[2] ?? "", (line) => send("line", line)));
     const app = /^\/apps\/([^/]+)(\/releases)?$/.exec(path);
     if (app) {
       const found = world.apps().find((one) => one.name === app[1]);

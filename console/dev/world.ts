@@ -1,6 +1,6 @@
 // A small world for dev/fixture.ts: two applications on six hosts, traffic that moves, deploys that run.
 import type {
-  AppView, DeployStep, DeployView, Event, EventRecord, HostView, InstanceLine, ReleaseDiff, ReleaseView, RepositoryView, Role, Table, TagView, TokenMade, TokenView,
+  AppView, DeployStep, DeployView, Event, EventRecord, HostView, InstanceLine, LogLine, ReleaseDiff, ReleaseView, RepositoryView, Role, Table, TagView, TokenMade, TokenView,
   TrafficView, What,
 } from "../src/api/types";
 
@@ -26,8 +26,8 @@ export class World {
   ];
   readonly tokens: TokenView[] = [
     { id: "58beb208dff7", name: "admin", role: "admin", created: this.started - 90 * MINUTE, last_used: this.started },
-    { id: "0c31aa9e4b12", name: "ci", role: "deployer", created: this.started - 60 * MINUTE, last_used: this.started - 3 * MINUTE },
-    { id: "77d0f3a1c9e4", name: "screen", role: "viewer", created: this.started - 50 * MINUTE, last_used: null },
+    { id: "0c31aa9e4b12", name: "ci", role: "deployer", created: this.started - 60 * MINUTE, last_used: this.started - 3 * MINUTE, expires: this.started + 29 * 1440 * MINUTE },
+    { id: "77d0f3a1c9e4", name: "screen", role: "viewer", created: this.started - 50 * MINUTE, last_used: null, expires: this.started - 5 * MINUTE },
   ];
   private readonly removed = new Set<string>();
   private readonly draining = new Set<string>();
@@ -104,6 +104,24 @@ export class World {
     return () => followers.delete(send);
   }
 
+  /** What the containers of a service printed in the last minute, then a line a second. */
+  onLog(app: string, service: string, tell: (line: LogLine) => void): () => void {
+    const own = this.instances().filter((line) => line.app === app && line.service === service);
+    const one = (at: number, index: number) => {
+      const from = own[index % Math.max(1, own.length)];
+      if (!from) return;
+      const isError = index % 17 === 5;
+      const text = isError
+        ? "warn: the shop's price list is older than an hour, asking again"
+        : `${["GET / 200", "GET /item/41 200", "GET /up 200", "POST /basket 303"][index % 4]} ${(0.4 + (index % 7) / 5).toFixed(1)} ms`;
+      tell({ host: from.host, instance: from.id, at: `${at}000000`, stream: isError ? "stderr" : "stdout", text });
+    };
+    for (let index = 60; index > 0; index -= 1) one(Date.now() - index * 1_000, 60 - index);
+    let count = 60;
+    const timer = setInterval(() => one(Date.now(), (count += 1)), 1_000);
+    return () => clearInterval(timer);
+  }
+
   hosts(): HostView[] {
     return Array.from({ length: 6 }, (_, index): HostView => {
       const name = `lab${index + 1}`;
@@ -123,8 +141,8 @@ export class World {
     }).filter((host) => !this.removed.has(host.name));
   }
 
-  makeToken({ name, role }: { name: string; role: Role }, by: string): TokenMade {
-    const view: TokenView = { id: (Date.now() % 2 ** 40).toString(16).padStart(12, "0"), name, role, created: Date.now(), last_used: null };
+  makeToken({ name, role, ttl }: { name: string; role: Role; ttl?: string }, by: string): TokenMade {
+    const view: TokenView = { id: (Date.now() % 2 ** 40).toString(16).padStart(12, "0"), name, role, created: Date.now(), last_used: null, expires: ttl ? Date.now() + Number.parseInt(ttl) * 60 * MINUTE : null };
     this.tokens.push(view);
     this.emit({ kind: "token_made", name, role, by });
     return { ...view, token: `wharf_${view.id}_${"0123456789abcdef".repeat(4)}` };

@@ -88,6 +88,7 @@ test("a scale from the page is watched to its end, live", async () => {
 
 test("every place is without findings of axe in both themes", async () => {
   const app = await appName();
+  const service = (await api<{ services: { name: string }[] }>(`/apps/${app}`)).services[0]?.name;
   const { deploys } = await api<{ deploys: { id: number }[] }>("/deploys?limit=1");
   const repositories = await api<{ name: string }[]>("/registry/repositories");
   const { hosts } = await api<{ hosts: { name: string }[] }>("/hosts");
@@ -96,6 +97,8 @@ test("every place is without findings of axe in both themes", async () => {
     ["overview", "/"],
     ["applications", "/apps"],
     ["application", `/apps/${app}`],
+    ["log", `/apps/${app}/logs/${service}`],
+    ["log-of-nothing", `/apps/${app}/logs/no-such-service`],
     ["deploys", "/deploys"],
     ["deploy", `/deploys/${deploys[0]?.id}`],
     ["hosts", "/hosts"],
@@ -130,7 +133,8 @@ test("no place is wider than a narrow window", async () => {
   const { hosts } = await api<{ hosts: { name: string }[] }>("/hosts");
   await page.setViewportSize({ width: 420, height: 900 });
   const wide: string[] = [];
-  for (const path of ["/", "/apps", `/apps/${app}`, "/deploys", "/hosts", `/hosts/${hosts[0]?.name}`, "/images", "/traffic", "/activity", "/tokens"]) {
+  const service = (await api<{ services: { name: string }[] }>(`/apps/${app}`)).services[0]?.name;
+  for (const path of ["/", "/apps", `/apps/${app}`, `/apps/${app}/logs/${service}`, "/deploys", "/hosts", `/hosts/${hosts[0]?.name}`, "/images", "/traffic", "/activity", "/tokens"]) {
     await visit(page, path);
     await page.locator("main h1").first().waitFor({ state: "attached" });
     await expect.poll(() => page.locator(".skeleton").count(), { timeout: 10_000 }).toBe(0);

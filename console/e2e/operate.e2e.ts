@@ -132,6 +132,54 @@ test("a token is made, shown once, does what its role may, and ends when it is r
   await other.context.close();
 });
 
+test("the log of a service is live, filters by address, waits when it is paused, and a viewer may read it", async () => {
+  const { apps } = await get<{ apps: { name: string; services: { name: string; replicas_healthy: number }[] }[] }>("/apps");
+  const { instances } = await get<{ instances: { app: string; service: string }[] }>("/instances");
+  const app = apps.find((one) => one.services.some((service) => service.replicas_healthy > 0));
+  const service = app?.services.find((one) => one.replicas_healthy > 0 && instances.some((line) => line.app === app.name && line.service === one.name));
+  await visit(page, `/apps/${app?.name}`);
+  await page.getByRole("link", { name: `Log of ${service?.name}` }).click();
+  await page.waitForURL(new RegExp(`/apps/${app?.name}/logs/${service?.name}`));
+  await page.locator(".title .status.ok", { hasText: "live" }).waitFor();
+  const lines = page.locator(".tail-lines li");
+  await lines.first().waitFor();
+  const first = (await page.locator(".tail-text").first().textContent()) ?? "";
+  expect(first.length).toBeGreaterThan(0);
+  await page.getByLabel("Only lines with", { exact: true }).fill("no line has these words");
+  await page.getByText("is taken by these filters").waitFor();
+  expect(new URL(page.url()).searchParams.get("text")).toBe("no line has these words");
+  await page.getByRole("button", { name: "Remove all filters" }).click();
+  await lines.first().waitFor();
+  await page.getByRole("button", { name: "Pause" }).click();
+  await page.locator(".title .status", { hasText: "paused" }).waitFor();
+  await page.getByRole("button", { name: /^Go on/ }).click();
+  await page.locator(".title .status.ok", { hasText: "live" }).waitFor();
+
+  const made = await api(page, "POST", "/tokens", { name: `reader ${RUN}`, role: "viewer" });
+  const other = await openContext(browser);
+  await visit(other.page, `/apps/${app?.name}/logs/${service?.name}`);
+  await other.page.getByLabel("Token", { exact: true }).fill((made.body as { token: string }).token);
+  await other.page.getByRole("button", { name: "Log in" }).click();
+  await other.page.locator(".tail-lines li").first().waitFor();
+  await other.context.close();
+  await api(page, "DELETE", `/tokens/${(made.body as { id: string }).id}`);
+});
+
+test("a token that expires says when", async () => {
+  const name = `guest ${RUN}`;
+  await visit(page, "/tokens");
+  await page.getByLabel("Name", { exact: true }).fill(name);
+  await page.getByRole("combobox", { name: "Expires" }).selectOption({ label: "in 30 days" });
+  await page.getByRole("button", { name: "Make the token" }).click();
+  await page.getByRole("button", { name: "I have it" }).click();
+  const row = page.getByRole("row").filter({ hasText: name });
+  await row.getByText(/^in (30|29) d/).waitFor();
+  const { tokens } = await get<{ tokens: { id: string; name: string; expires: number | null }[] }>("/tokens");
+  const token = tokens.find((one) => one.name === name);
+  expect(token?.expires ?? 0).toBeGreaterThan(Date.now() + 29 * 86_400_000);
+  await api(page, "DELETE", `/tokens/${token?.id}`);
+});
+
 test("a name that is taken is told before the server is asked", async () => {
   await visit(page, "/tokens");
   const { tokens } = await get<{ tokens: { name: string }[] }>("/tokens");

@@ -22,6 +22,7 @@ export const PLACES: readonly Place[] = [
   { pattern: "/apps", name: "Applications", icon: "applications", under: "/apps", load: page(() => import("./pages/applications")) },
   { pattern: "/apps/:app", name: ":app", under: "/apps", load: page(() => import("./pages/application")) },
   { pattern: "/apps/:app/diff/:from/:to", name: ":app, release :from and :to", under: "/apps", load: page(() => import("./pages/diff")) },
+  { pattern: "/apps/:app/logs/:service", name: "Log of :service", under: "/apps", load: page(() => import("./pages/logs")) },
   { pattern: "/deploys", name: "Deploys", icon: "deploys", under: "/deploys", load: page(() => import("./pages/deploys")) },
   { pattern: "/deploys/:id", name: "Deploy :id", under: "/deploys", load: page(() => import("./pages/deploy")) },
   { pattern: "/hosts", name: "Hosts", icon: "hosts", under: "/hosts", load: page(() => import("./pages/hosts")) },

@@ -6,6 +6,8 @@ export type Role = "viewer" | "deployer" | "admin";
 export interface Session {
   name: string;
   role: Role;
+  /** When the token expires; missing from servers of the version before. */
+  expires?: number | null;
 }
 
 export type ErrorCode =
@@ -90,6 +92,8 @@ export interface TokenView {
   role: Role;
   created: number;
   last_used: number | null;
+  /** From when on it admits nobody; `null`: never. */
+  expires?: number | null;
 }
 
 /** Answer of `POST /tokens`: the text is told this once. */
@@ -213,6 +217,7 @@ export interface DeployView {
 
 export type Event =
   | { kind: "server_started"; version: string }
+  | { kind: "join_token_made"; uses: number; host: string | null; by: string }
   | { kind: "host_joined"; host: string }
   | { kind: "host_up"; host: string }
   | { kind: "host_lost"; host: string }
@@ -225,9 +230,13 @@ export type Event =
   | { kind: "switched"; app: string; release: number; previous: number | null }
   | { kind: "deploy_succeeded"; deploy: number; app: string; release: number; millis: number }
   | { kind: "deploy_failed"; deploy: number; app: string; release: number; reason: string; log_tail: string[] }
-  | { kind: "instance_changed"; host: string; instance: string; state: string; detail: string }
+  | { kind: "deploy_aborted"; deploy: number; app: string; release: number; by: string }
+  | { kind: "instance_changed"; host: string; app?: string; instance: string; state: string; detail: string }
   | { kind: "drifted"; host: string; app: string; instance: string; what: string; outcome: string }
   | { kind: "orphan_removed"; host: string; what: string; name: string; by: string }
+  | { kind: "executed"; app: string; service: string; instance: string; host: string; command: string; by: string }
+  | { kind: "run_started"; app: string; service: string; release: number; run: string; host: string; command: string; by: string }
+  | { kind: "run_ended"; app: string; service: string; run: string; host: string; detail: string }
   | { kind: "logged_in"; who: string }
   | { kind: "token_made"; name: string; role: string; by: string }
   | { kind: "token_removed"; name: string; by: string }
@@ -297,6 +306,22 @@ export interface ReleaseDiff {
   from: ReleaseRef;
   to: ReleaseRef;
   changes: Change[];
+}
+
+/** Data of the event `line` of a service's log. */
+export interface LogLine {
+  host: string;
+  instance: string;
+  /** Nanoseconds since 1970, too many for a number; `0` when the Engine did not say. */
+  at: string;
+  stream: "stdout" | "stderr";
+  text: string;
+}
+
+/** Data of the event `note` of the same: a host that can't be asked now. */
+export interface LogNote {
+  host: string;
+  message: string;
 }
 
 /** Answer to everything that starts a deploy. */

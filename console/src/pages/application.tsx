@@ -94,7 +94,7 @@ function Services({ app, services, own }: { app: string; services: readonly Serv
           { name: "Requests", cell: (service) => (service.routed ? "from outside" : "from inside only") },
           { name: "Hosts", cell: (service) => hosts(service).join(", ") || "–" },
           { name: "Image", cell: (service) => <span class="mono" title={service.image}>{image(service.image)}</span> },
-          { name: "Actions", cell: (service) => <Scale app={app} service={service.name} replicas={service.replicas_desired} /> },
+          { name: "Actions", cell: (service) => <span class="row-actions"><a href={href(`/apps/${encodeURIComponent(app)}/logs/${encodeURIComponent(service.name)}`)} aria-label={`Log of ${service.name}`}>Log</a><Scale app={app} service={service.name} replicas={service.replicas_desired} /></span> },
         ]}
       />
       <Same command={`wharf ps ${shellWord(app)}`} request={{ method: "GET", path: `/apps/${encodeURIComponent(app)}` }} />

@@ -5,11 +5,12 @@ import type { Role, TokenMade, TokenView } from "../api/types";
 import { isAdmin, send } from "../components/actions";
 import { Command, type Request, Same } from "../components/command";
 import { Ask } from "../components/dialog";
+import { Status } from "../components/icon";
 import { Empty, Failure, Loaded } from "../components/notice";
 import { Table } from "../components/table";
 import { Ago } from "../components/time";
 import { count, shellWord } from "../format";
-import { notice, session } from "../live/store";
+import { notice, now, session } from "../live/store";
 import { useApi } from "../live/use-api";
 import { href } from "../router";
 import { ROLES, ROLE_WORDS, nameProblem } from "../words/roles";
@@ -54,10 +55,11 @@ function List() {
                 { name: "Begins with", cell: (token) => <span class="mono">wharf_{token.id}_…</span> },
                 { name: "Created", isNumber: true, by: (token) => token.created, cell: (token) => <Ago at={token.created} /> },
                 { name: "Last used", isNumber: true, by: (token) => token.last_used, cell: (token) => (token.last_used === null ? "never" : <Ago at={token.last_used} />) },
-                { name: "Actions", cell: (token) => <Remove token={token} isLastAdmin={token.role === "admin" && data.tokens.filter((one) => one.role === "admin").length === 1} /> },
+                { name: "Expires", isNumber: true, by: (token) => token.expires ?? null, cell: (token) => <Expiry token={token} /> },
+                { name: "Actions", cell: (token) => <Remove token={token} isLastAdmin={staysAdmin(token) && data.tokens.filter(staysAdmin).length === 1} /> },
               ]}
             />
-            <p class="soft small">A token is valid until it is removed. Times of use are written once a minute.</p>
+            <p class="soft small">A token is valid until it expires or is removed. Times of use are written once a minute.</p>
             <Same request={{ method: "GET", path: "/tokens" }} />
           </section>
         </>
@@ -66,14 +68,28 @@ function List() {
   );
 }
 
+/** Whether it is an admin's for good: one of these stays. */
+const staysAdmin = (token: TokenView): boolean => token.role === "admin" && (token.expires ?? null) === null;
+
+function Expiry({ token }: { token: TokenView }) {
+  const at = token.expires ?? null;
+  if (at === null) return <span class="soft">never</span>;
+  if (at <= now.value) return <Status tone="warn" word="expired" title={new Date(at).toISOString()} />;
+  return <Ago at={at} />;
+}
+
+/** Choices for a new token: what the server takes, in words. */
+const LIVES: readonly [ttl: string, words: string][] = [["", "never"], ["24h", "in a day"], ["168h", "in a week"], ["720h", "in 30 days"], ["8760h", "in a year"]];
+
 function Create({ taken }: { taken: readonly string[] }) {
   const [name, setName] = useState("");
   const [role, setRole] = useState<Role>("deployer");
+  const [ttl, setTtl] = useState("");
   const [made, setMade] = useState<TokenMade | null>(null);
   const [error, setError] = useState<unknown>(null);
   const [isBusy, setBusy] = useState(false);
   const problem = nameProblem(name, taken);
-  const request: Request = { method: "POST", path: "/tokens", body: { name: name || "NAME", role } };
+  const request: Request = { method: "POST", path: "/tokens", body: { name: name || "NAME", role, ...(ttl === "" ? {} : { ttl }) } };
   const submit = async (event: Event) => {
     event.preventDefault();
     setBusy(true);
@@ -103,6 +119,12 @@ function Create({ taken }: { taken: readonly string[] }) {
           <span>Role</span>
           <select value={role} onChange={(event) => setRole(event.currentTarget.value as Role)}>
             {ROLES.map((one) => <option key={one} value={one}>{one}</option>)}
+          </select>
+        </label>
+        <label class="field">
+          <span>Expires</span>
+          <select value={ttl} onChange={(event) => setTtl(event.currentTarget.value)}>
+            {LIVES.map(([value, words]) => <option key={value} value={value}>{words}</option>)}
           </select>
         </label>
         <button type="submit" class="primary" disabled={isBusy || problem !== ""}>Make the token</button>

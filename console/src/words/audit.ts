@@ -45,9 +45,9 @@ export function addRecords(known: readonly EventRecord[], more: readonly EventRe
 export function topicOf(event: Event): Topic {
   switch (event.kind) {
     case "logged_in": case "token_made": case "token_removed": return "access";
-    case "instance_changed": case "drifted": case "orphan_removed": return "containers";
-    case "deploy_started": case "deploy_step": case "deploy_output": case "deploy_succeeded": case "deploy_failed": case "switched": return "deploys";
-    case "host_joined": case "host_up": case "host_lost": case "host_drain": case "host_removed": return "hosts";
+    case "instance_changed": case "drifted": case "orphan_removed": case "executed": case "run_started": case "run_ended": return "containers";
+    case "deploy_started": case "deploy_step": case "deploy_output": case "deploy_succeeded": case "deploy_failed": case "deploy_aborted": case "switched": return "deploys";
+    case "join_token_made": case "host_joined": case "host_up": case "host_lost": case "host_drain": case "host_removed": return "hosts";
     default: return "server";
   }
 }

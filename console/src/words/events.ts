@@ -25,6 +25,8 @@ export function tell(event: Event): Told {
   switch (event.kind) {
     case "server_started":
       return told("info", `Wharf ${event.version} started`, { isChange: true });
+    case "join_token_made":
+      return told("info", `${event.by} made a token with which ${event.host ?? (event.uses === 1 ? "a host" : `${event.uses} hosts`)} can join`);
     case "host_joined":
       return told("info", `Host ${event.host} joined`, { isChange: true, href: hostPath(event.host) });
     case "host_up":
@@ -64,11 +66,21 @@ export function tell(event: Event): Told {
       return told("bad", `${event.app} release ${event.release} failed: ${event.reason}`, {
         isChange: true, href: deployPath(event.deploy), app: event.app,
       });
+    case "deploy_aborted":
+      return told("warn", `${event.by} ended the deploy of ${event.app} release ${event.release}`, {
+        isChange: true, href: deployPath(event.deploy), app: event.app,
+      });
+    case "executed":
+      return told("info", `${event.by} ran ${event.command} in ${event.instance} on ${event.host}`, { href: hostPath(event.host), app: event.app });
+    case "run_started":
+      return told("info", `${event.by} runs ${event.command} as ${event.run} on ${event.host}`, { href: hostPath(event.host), app: event.app });
+    case "run_ended":
+      return told("calm", `${event.run} on ${event.host} ${event.detail}`, { href: hostPath(event.host), app: event.app });
     case "instance_changed": {
       const detail = event.detail === "" ? "" : `: ${event.detail}`;
       const tone = event.state === "healthy" ? "ok" : /^(unhealthy|failed|exited)$/.test(event.state) ? "bad" : "calm";
       return told(tone, `${event.instance} on ${event.host} is ${event.state}${detail}`, {
-        href: hostPath(event.host), isChange: tone === "bad",
+        href: hostPath(event.host), isChange: tone === "bad", app: event.app ?? null,
       });
     }
     case "drifted":
@@ -117,7 +129,7 @@ export function tellAll(records: readonly EventRecord[]): { record: EventRecord;
 }
 
 /** The host that an event names. */
-export const hostOf = (event: Event): string | undefined => ("host" in event ? event.host : undefined);
+export const hostOf = (event: Event): string | undefined => ("host" in event ? event.host ?? undefined : undefined);
 
 /** Who did it; what happens by itself was done by nobody. */
 export function whoOf(event: Event): string | undefined {
@@ -133,8 +145,9 @@ export function concerns(event: Event, told: Told, scope: Scope): boolean {
   const of = hostOf(event);
   if (host !== undefined && of !== undefined && of !== host) return false;
   // Log-ins and tokens concern no application and no host.
-  if ((app !== undefined || host !== undefined) && /^(logged_in|token_)/.test(event.kind)) return false;
+  if ((app !== undefined || host !== undefined) && /^(logged_in|token_|join_token_)/.test(event.kind)) return false;
   if (app === undefined) return true;
+  if (event.kind === "instance_changed" && event.app !== undefined && event.app !== app) return false;
   if (event.kind === "instance_changed") return event.instance.startsWith(service === undefined ? `${app}-` : `${app}-${service}-r`);
   return told.app === null || told.app === app;
 }
