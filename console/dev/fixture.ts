@@ -108,7 +108,7 @@ async function answer(world: World, request: IncomingMessage, response: ServerRe
   }
   if (request.method === "POST") {
     if (role === "viewer") return refuse(403, "permission_denied", "role viewer may not do this", "use a token with role deployer");
-    const act = /^\/apps\/([^/]+)\/(scale|rollback)$/.exec(path);
+    const act = /^\/apps\/([^/]+)\/(scale|rollback|restart)$/.exec(path);
     if (act) return json(202, { deploy: world.start(act[1] ?? "", act[2] ?? "", await body(request)), release: 2 });
     const drain = /^\/hosts\/([^/]+)\/drain$/.exec(path);
     if (drain) {

@@ -251,13 +251,13 @@ export class World {
   }
 
   /** A deploy that takes about four seconds. */
-  start(name: string, verb: string, wanted: { release?: number; services?: Record<string, number> }): number {
+  start(name: string, verb: string, wanted: { release?: number; services?: Record<string, number> | string[] }): number {
     const app = this.apps_.find((one) => one.name === name) ?? this.apps_[0];
     if (!app) return 0;
     const id = this.runs.length + 1;
     const release = wanted.release ?? app.release;
-    const replicas = Object.values(wanted.services ?? {})[0];
-    const what: What = verb === "scale" ? "scale" : "rollback";
+    const replicas = Array.isArray(wanted.services) ? undefined : Object.values(wanted.services ?? {})[0];
+    const what: What = verb === "scale" || verb === "restart" ? verb : "rollback";
     const run: DeployView = { id, app: name, release, what, by: "admin", state: "running", steps: [], error: null, log_tail: [], started: Date.now(), ended: null };
     this.runs.push(run);
     this.emit({ kind: "deploy_started", deploy: id, app: name, release, what, by: "admin" });

@@ -140,6 +140,8 @@ test("no place is wider than a narrow window", async () => {
     await expect.poll(() => page.locator(".skeleton").count(), { timeout: 10_000 }).toBe(0);
     const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
     if (over > 0) wide.push(`${path} by ${over} px`);
+    const lit = await page.locator(".rail [aria-current]").boundingBox();
+    if (!lit || lit.x < 0 || lit.x + lit.width > 420) wide.push(`${path}: its place is out of sight in the rail`);
     await shoot(page, `narrow${path.replaceAll("/", "-")}`);
   }
   await page.setViewportSize({ width: 1440, height: 1000 });

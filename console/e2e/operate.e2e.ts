@@ -116,7 +116,7 @@ test("a token is made, shown once, does what its role may, and ends when it is r
     await visit(other.page, path);
     await other.page.locator("main h1").first().waitFor();
     await expect.poll(() => other.page.locator(".skeleton").count()).toBe(0);
-    const acts = await other.page.locator("main button").filter({ hasText: /^(Scale|Roll back|Drain|Take back|Remove|Show the command|New join|Make the)/ }).allTextContents();
+    const acts = await other.page.locator("main button").filter({ hasText: /^(Scale|Restart|Roll back|Drain|Take back|Remove|Show the command|New join|Make the)/ }).allTextContents();
     expect(acts, `${path} of a viewer`).toEqual([]);
   }
   await other.page.getByText("Tokens are for admins").waitFor();
@@ -163,6 +163,27 @@ test("the log of a service is live, filters by address, waits when it is paused,
   await other.page.locator(".tail-lines li").first().waitFor();
   await other.context.close();
   await api(page, "DELETE", `/tokens/${(made.body as { id: string }).id}`);
+});
+
+test("a service is restarted from the page: as many containers, and none of those before", async () => {
+  const containers = async (app: string, service: string) => {
+    const { instances } = await get<{ instances: { app: string; service: string; container_id: string; state: { state: string } }[] }>("/instances");
+    return instances.filter((line) => line.app === app && line.service === service && line.state.state === "healthy").map((line) => line.container_id);
+  };
+  const { apps } = await get<{ apps: { name: string; services: { name: string; routed: boolean; replicas_healthy: number }[] }[] }>("/apps");
+  const app = apps.find((one) => one.services.some((service) => service.routed && service.replicas_healthy > 0));
+  const service = app?.services.find((one) => one.routed)?.name ?? "";
+  const before = await containers(app?.name ?? "", service);
+  await visit(page, `/apps/${app?.name}`);
+  await page.getByRole("button", { name: `Restart ${service}`, exact: true }).click();
+  await page.getByText(`wharf restart ${service} --app ${app?.name}`, { exact: true }).waitFor();
+  expect(await axe(page), "a dialog over the page").toEqual([]);
+  await shoot(page, "restart");
+  await page.getByRole("dialog").getByRole("button", { name: `Restart ${service}`, exact: true }).click();
+  await page.waitForURL(/\/deploys\/\d+/);
+  await page.locator("#verdict.ok", { hasText: "is restarted" }).waitFor({ timeout: 90_000 });
+  await expect.poll(async () => (await containers(app?.name ?? "", service)).length).toBe(before.length);
+  expect((await containers(app?.name ?? "", service)).filter((id) => before.includes(id))).toEqual([]);
 });
 
 test("a token that expires says when", async () => {

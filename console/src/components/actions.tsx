@@ -100,6 +100,33 @@ export function Scale({ app, service, replicas }: { app: string; service: string
   );
 }
 
+/** Replaces the containers of one service by equal ones, one after the other. */
+export function Restart({ app, service, replicas }: { app: string; service: string; replicas: number }) {
+  const [isAsking, setAsking] = useState(false);
+  const request: Request = { method: "POST", path: `/apps/${encodeURIComponent(app)}/restart`, body: { services: [service] } };
+  if (!mayChange() || replicas === 0) return null;
+  return (
+    <>
+      <button type="button" onClick={() => setAsking(true)} aria-label={`Restart ${service}`}>Restart</button>
+      {isAsking
+        ? (
+          <Ask
+            title={`Restart ${service} of ${app}?`} act={`Restart ${service}`}
+            command={`wharf restart ${shellWord(service)} --app ${shellWord(app)}`}
+            request={request} onAct={() => start(request)}
+            onClose={() => setAsking(false)}
+          >
+            <p>
+              {replicas === 1 ? "Its container is" : `Its ${replicas} containers are`} replaced by {replicas === 1 ? "an equal one" : "equal ones, one after the other"}:
+              the new one starts beside the old and takes over once it is healthy. What can't run twice is stopped first.
+            </p>
+          </Ask>
+        )
+        : null}
+    </>
+  );
+}
+
 /** Ends a deploy that runs. */
 export function Abort({ deploy, serves }: { deploy: DeployView; serves: number | null }) {
   const request: Request = { method: "POST", path: `/deploys/${deploy.id}/abort`, body: {} };

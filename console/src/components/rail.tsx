@@ -1,4 +1,5 @@
 // The left rail: the places, and at its foot who is logged in, the theme, the keys.
+import { useEffect, useRef } from "preact/hooks";
 import { logOut, session } from "../live/store";
 import { PLACES } from "../places";
 import { href } from "../router";
@@ -10,8 +11,14 @@ const THEMES = { system: { icon: "system", word: "System theme" }, light: { icon
 
 export function Rail({ under }: { under: string }) {
   const shown = THEMES[theme.value];
+  const rail = useRef<HTMLElement>(null);
+  useEffect(() => {
+    // In a narrow window the places are one line that scrolls: the one that is shown is in sight. The page stays where it is.
+    const here = rail.current?.querySelector<HTMLElement>("[aria-current]");
+    if (rail.current && here) rail.current.scrollLeft = here.offsetLeft - (rail.current.clientWidth - here.offsetWidth) / 2;
+  }, [under]);
   return (
-    <header class="rail">
+    <header class="rail" ref={rail}>
       <a class="brand" href={href("/")}>
         <img src="/favicon.svg" alt="" width="24" height="24" />Wharf
       </a>

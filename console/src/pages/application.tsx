@@ -1,6 +1,6 @@
 // One application: what serves, its services and replicas, routes and releases; scale and roll back.
 import type { AppView, InstanceLine, ReleaseView, ServiceView, Table as RouteTable } from "../api/types";
-import { RollBack, Scale } from "../components/actions";
+import { Restart, RollBack, Scale } from "../components/actions";
 import { Replicas, replicas } from "../components/app-table";
 import { Same } from "../components/command";
 import { Feed } from "../components/feed";
@@ -94,7 +94,7 @@ function Services({ app, services, own }: { app: string; services: readonly Serv
           { name: "Requests", cell: (service) => (service.routed ? "from outside" : "from inside only") },
           { name: "Hosts", cell: (service) => hosts(service).join(", ") || "–" },
           { name: "Image", cell: (service) => <span class="mono" title={service.image}>{image(service.image)}</span> },
-          { name: "Actions", cell: (service) => <span class="row-actions"><a href={href(`/apps/${encodeURIComponent(app)}/logs/${encodeURIComponent(service.name)}`)} aria-label={`Log of ${service.name}`}>Log</a><Scale app={app} service={service.name} replicas={service.replicas_desired} /></span> },
+          { name: "Actions", cell: (service) => <span class="row-actions"><a href={href(`/apps/${encodeURIComponent(app)}/logs/${encodeURIComponent(service.name)}`)} aria-label={`Log of ${service.name}`}>Log</a><Scale app={app} service={service.name} replicas={service.replicas_desired} /><Restart app={app} service={service.name} replicas={service.replicas_desired} /></span> },
         ]}
       />
       <Same command={`wharf ps ${shellWord(app)}`} request={{ method: "GET", path: `/apps/${encodeURIComponent(app)}` }} />
@@ -110,7 +110,7 @@ function Releases({ app, serves, releases, running }: { app: string; serves: num
       rows={releases}
       id={(row) => row.number}
       columns={[
-        { name: "Release", isNumber: true, by: (row) => row.number, cell: (row) => row.number },
+        { name: "Release", by: (row) => row.number, cell: (row) => row.number },
         { name: "State", cell: (row) => (row.has_served === false ? <Status tone="calm" word="never served" /> : row.is_active ? <Status tone="ok" word="serves" /> : <Status tone="calm" word="kept" />) },
         { name: "Made", isNumber: true, by: (row) => row.created, cell: (row) => <Ago at={row.created} /> },
         { name: "By", by: (row) => row.author, cell: (row) => row.author },

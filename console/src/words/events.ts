@@ -106,7 +106,7 @@ export function tell(event: Event): Told {
 }
 
 /** What is so after a deploy that led to no other release. */
-const DONE: Record<string, string> = { remove: "is removed", scale: "is scaled", move: "has left the draining host" };
+const DONE: Record<string, string> = { remove: "is removed", restart: "is restarted", scale: "is scaled", move: "has left the draining host" };
 
 /** Tells a list, where what came before matters. A container that ends after it was told to stop did as it was told: that is nothing to worry about. */
 export function tellAll(records: readonly EventRecord[]): { record: EventRecord; told: Told }[] {
@@ -158,6 +158,7 @@ export function what(word: string, app: string, release: number): string {
     case "deploy": return `deploy ${app} release ${release}`;
     case "rollback": return `roll back ${app} to release ${release}`;
     case "scale": return `scale ${app} release ${release}`;
+    case "restart": return `restart ${app} release ${release}`;
     case "move": return `move ${app} off a draining host`;
     case "remove": return `remove ${app}`;
     default: return word.includes(app) ? word : `${word} ${app}`;

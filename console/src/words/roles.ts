@@ -5,7 +5,7 @@ export const ROLES: readonly Role[] = ["viewer", "deployer", "admin"];
 
 export const ROLE_WORDS: Record<Role, string> = {
   viewer: "looks at everything but secrets, and pulls images",
-  deployer: "also deploys, scales, rolls back, aborts, drains hosts, and pushes images",
+  deployer: "also deploys, scales, restarts, rolls back, aborts, drains hosts, and pushes images",
   admin: "also makes and removes tokens, lets hosts join, and removes hosts",
 };
 

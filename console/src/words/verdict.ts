@@ -44,7 +44,7 @@ export function verdict(deploy: DeployView, next: Sample | null, previous: numbe
     const now = next && next.rate > 0
       ? ` Now ${rate(next.rate)} requests/s, ${percent(next.errors, next.rate)} errors, p99 ${duration(next.p99)}.`
       : "";
-    const done = deploy.what === "remove" ? `${deploy.app} is removed` : `Release ${deploy.release} serves`;
+    const done = deploy.what === "remove" ? `${deploy.app} is removed` : deploy.what === "restart" ? `${deploy.app} is restarted` : `Release ${deploy.release} serves`;
     return { ...state, text: `${done}${took}.${now}` };
   }
   const current = deploy.steps.findLast((step) => !step.ended);

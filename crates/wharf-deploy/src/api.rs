@@ -296,7 +296,7 @@ pub struct ScaleRequest {
 }
 
 /// Body of `POST /apps/{app}/restart`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RestartRequest {
     /// Services to restart; empty: all of them.

@@ -7,8 +7,8 @@ use wharf_http::api::Operation;
 
 use crate::api::{
     AppList, AppView, CommandRequest, DeployList, DeployRequest, DeployView, EndView, LogLineView, LogNote,
-    OutputView, PlanView, ReleaseDiff, ReleaseList, RollbackRequest, ScaleRequest, Started, StepView,
-    Uploaded,
+    OutputView, PlanView, ReleaseDiff, ReleaseList, RestartRequest, RollbackRequest, ScaleRequest, Started,
+    StepView, Uploaded,
 };
 use crate::operate::logs::LogsQuery;
 use crate::routes::DeploysQuery;
@@ -52,6 +52,12 @@ pub fn operations() -> Vec<Operation> {
             "Runs more or fewer containers of services",
         )))
         .takes::<ScaleRequest>(),
+        deploys(app(Operation::post(
+            "/apps/{app}/restart",
+            "restart",
+            "Restarts containers, one after the other",
+        )))
+        .takes::<RestartRequest>(),
         service(Operation::get(
             "/apps/{app}/services/{service}/logs",
             "tailLogs",

@@ -12,8 +12,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use client_args::{
     ApiCommand, AppArgs, ApplyArgs, BenchArgs, DeployAction, DeployArgs, DeployCommand, EventsArgs,
-    LoginArgs, PlanArgs, PruneArgs, PsArgs, RegistryCommand, ReleasesAction, ReleasesCommand, RestartArgs, RmArgs,
-    RollbackArgs, ScaleArgs,
+    LoginArgs, PlanArgs, PruneArgs, PsArgs, RegistryCommand, ReleasesAction, ReleasesCommand, RestartArgs,
+    RmArgs, RollbackArgs, ScaleArgs,
 };
 pub(crate) use fleet_args::{AgentArgs, HostCommand, JoinArgs, JoinRole};
 pub(crate) use lab_args::{DemoArgs, LabArgs, LabCommand, LabInitArgs};

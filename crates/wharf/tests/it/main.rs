@@ -8,6 +8,7 @@
 mod apart;
 mod api;
 mod app;
+mod audit;
 mod backup;
 mod command_line;
 mod compose;

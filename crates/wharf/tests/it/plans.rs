@@ -3,7 +3,7 @@
 use wharf_test_support::{DEADLINE, require, temp_dir};
 
 use crate::app::App;
-use crate::docker::{containers, docker, named};
+use crate::docker::{containers, docker, inspect, named};
 use crate::server::Server;
 use crate::support::eventually;
 
@@ -58,4 +58,51 @@ fn volumes_go_only_when_that_is_said_twice() {
     assert_eq!(named("volume", &app.name), std::slice::from_ref(&volume), "volumes only with --volumes");
     server.run(&["prune", &app.name, "--volumes", "--yes"]).expect(0).says(&volume);
     assert!(docker(&["volume", "ls", "-q", "--filter", &format!("name={volume}")]).is_empty());
+}
+
+/// A network of the application that no generation names, as a deploy that was undone by force may leave it.
+fn leave_network(app: &App, name: &str, owner: &str) -> String {
+    let network = format!("{}_{name}", app.name);
+    let (owner, of) = (format!("wharf.owner={owner}"), format!("wharf.app={}", app.name));
+    docker(&["network", "create", "--label", &owner, "--label", &of, &network]);
+    network
+}
+
+#[test]
+fn orphans_go_with_a_deploy_that_says_so_and_those_of_other_agents_only_by_name() {
+    require!(Docker);
+    let server = Server::start();
+    let app = App::web(&server, "hello");
+    server.deploy(app.path());
+    let owner = inspect(&containers(&app.name)[0])["Config"]["Labels"]["wharf.owner"].as_str().unwrap().to_owned();
+    let ours = leave_network(&app, "ours", &owner);
+    let others = leave_network(&app, "others", "elsewhere");
+    let default = format!("{}_default", app.name);
+    let networks = || named("network", &app.name);
+    let listed = |whose: &str| {
+        eventually("the agent reports the orphans", DEADLINE, || {
+            let text = server.ok(&["ps", "--orphans", &app.name]);
+            let is_told = |name: &str| text.lines().any(|line| line.contains(name) && line.contains(whose));
+            is_told(if whose == "ours" { &ours } else { &others }).then_some(())
+        });
+    };
+    listed("ours");
+    listed("of another agent");
+    assert_eq!(networks().len(), 3, "being shown removes nothing");
+
+    // A deploy leaves orphans alone unless it says so, and never takes what another agent made.
+    app.text("two");
+    server.deploy(app.path());
+    assert_eq!(networks(), [default.clone(), others.clone(), ours.clone()]);
+    app.text("three");
+    server.run(&["deploy", &app.dir(), "--remove-orphans"]).expect(0).says(&format!("removed network {ours} on local"));
+    assert_eq!(networks(), [default.clone(), others.clone()]);
+    server.run(&["deploy", &app.dir(), "--remove-orphans", "--detach"]).expect(2).says("--detach");
+
+    server.run(&["prune", &app.name]).expect(0).says("no orphans to remove");
+    assert_eq!(networks(), [default.clone(), others.clone()]);
+    server.run(&["prune", &app.name, "--all-agents", "--host", "elsewhere"]).expect(0).says("no orphans to remove");
+    server.run(&["prune", &app.name, "--all-agents"]).expect(0).says(&format!("removed network {others} on local"));
+    assert_eq!(networks(), [default]);
+    server.run(&["events", "--kind", "orphan_removed", "--who", "admin"]).expect(0).says(&ours).says(&others);
 }

@@ -16,6 +16,7 @@ const LOCAL: &[&str] = &[
     "agent",
     "api ls",
     "api openapi",
+    "backup",
     "bench",
     "completions",
     "config check",
@@ -33,6 +34,8 @@ const LOCAL: &[&str] = &[
     "lab up",
     "login",
     "logout",
+    "man",
+    "restore",
     "up",
 ];
 
@@ -80,6 +83,7 @@ const JOURNEY: &[(&str, i32)] = &[
     ("releases diff APP 1 1", 0),
     // There is no release before the first.
     ("rollback APP", 1),
+    ("restart web --app APP", 0),
     ("logs tail web --app APP -n 1", 0),
     ("exec web --app APP -T -- /program tell TEXT 5", 5),
     ("run web --app APP -T -- tell TEXT 6", 6),
