@@ -66,12 +66,15 @@ fn every_change_is_told_with_who_made_it() {
     ann(&["rm", &app.name]).expect(0);
 
     let document: Value = serde_json::from_str(&checked(wharf().args(["api", "openapi"]))).unwrap();
-    let items = document["paths"].as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values());
-    let promised: BTreeSet<&str> = items.filter_map(|operation| operation["x-wharf-event"].as_str()).collect();
+    let items =
+        document["paths"].as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values());
+    let promised: BTreeSet<&str> =
+        items.filter_map(|operation| operation["x-wharf-event"].as_str()).collect();
     let told = server.json(&["events", "--who", "ann", "--limit", "1000"]);
     let events = told["events"].as_array().unwrap();
     let kinds: BTreeSet<&str> = events.iter().filter_map(|record| record["event"]["kind"].as_str()).collect();
-    let silent: Vec<&&str> = promised.iter().filter(|kind| !kinds.contains(**kind) && !ELSEWHERE.contains(kind)).collect();
+    let silent: Vec<&&str> =
+        promised.iter().filter(|kind| !kinds.contains(**kind) && !ELSEWHERE.contains(kind)).collect();
     assert_eq!(silent, [&""; 0], "of these ann left none; she left {kinds:?}");
     // What each kind of deploy was is told as well.
     let whats: BTreeSet<&str> = events.iter().filter_map(|record| record["event"]["what"].as_str()).collect();

@@ -74,7 +74,8 @@ fn orphans_go_with_a_deploy_that_says_so_and_those_of_other_agents_only_by_name(
     let server = Server::start();
     let app = App::web(&server, "hello");
     server.deploy(app.path());
-    let owner = inspect(&containers(&app.name)[0])["Config"]["Labels"]["wharf.owner"].as_str().unwrap().to_owned();
+    let owner =
+        inspect(&containers(&app.name)[0])["Config"]["Labels"]["wharf.owner"].as_str().unwrap().to_owned();
     let ours = leave_network(&app, "ours", &owner);
     let others = leave_network(&app, "others", "elsewhere");
     let default = format!("{}_default", app.name);
@@ -95,14 +96,23 @@ fn orphans_go_with_a_deploy_that_says_so_and_those_of_other_agents_only_by_name(
     server.deploy(app.path());
     assert_eq!(networks(), [default.clone(), others.clone(), ours.clone()]);
     app.text("three");
-    server.run(&["deploy", &app.dir(), "--remove-orphans"]).expect(0).says(&format!("removed network {ours} on local"));
+    server
+        .run(&["deploy", &app.dir(), "--remove-orphans"])
+        .expect(0)
+        .says(&format!("removed network {ours} on local"));
     assert_eq!(networks(), [default.clone(), others.clone()]);
     server.run(&["deploy", &app.dir(), "--remove-orphans", "--detach"]).expect(2).says("--detach");
 
     server.run(&["prune", &app.name]).expect(0).says("no orphans to remove");
     assert_eq!(networks(), [default.clone(), others.clone()]);
-    server.run(&["prune", &app.name, "--all-agents", "--host", "elsewhere"]).expect(0).says("no orphans to remove");
-    server.run(&["prune", &app.name, "--all-agents"]).expect(0).says(&format!("removed network {others} on local"));
+    server
+        .run(&["prune", &app.name, "--all-agents", "--host", "elsewhere"])
+        .expect(0)
+        .says("no orphans to remove");
+    server
+        .run(&["prune", &app.name, "--all-agents"])
+        .expect(0)
+        .says(&format!("removed network {others} on local"));
     assert_eq!(networks(), [default]);
     server.run(&["events", "--kind", "orphan_removed", "--who", "admin"]).expect(0).says(&ours).says(&others);
 }
