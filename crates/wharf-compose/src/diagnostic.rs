@@ -7,13 +7,14 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use serde::Serialize;
 use wharf_base::ErrorCode;
 
 /// LIMIT: more findings than anybody reads; the rest is counted.
 const KEPT_MAX: usize = 100;
 
 /// One error or warning.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Diagnostic {
     /// What sort of thing is wrong.
     pub kind: Kind,
@@ -30,7 +31,8 @@ pub struct Diagnostic {
 }
 
 /// The sorts of findings, so that tools can tell them apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// The text is no YAML, or no env file.
     Syntax,

@@ -5,7 +5,7 @@
 //! of Compose that Wharf can't carry out is an error that names it (`schema_keys.rs` lists every key).
 //!
 //! ```text
-//! texts ─ yaml ─▶ tree with places ─ interpolate ─▶ ─ merge ─▶ one tree ─ read ─▶ Project
+//! texts ─ yaml ─▶ trees with places ─ assemble: interpolate, extends, include, merge ─▶ one tree ─ profiles, read ─▶ Project
 //! ```
 //!
 //! The crate is pure: no files, no clock, no process environment. Limits are in [`Limits`].
@@ -13,7 +13,9 @@
 pub mod document;
 pub mod dotenv;
 pub mod project;
+pub mod render;
 
+mod assemble;
 mod diagnostic;
 mod fuzz;
 mod interpolate;
@@ -21,7 +23,9 @@ mod load;
 mod merge;
 mod name;
 mod places;
+mod profiles;
 mod read;
+mod schema;
 mod schema_keys;
 mod shell;
 mod yaml;
@@ -31,5 +35,6 @@ pub use fuzz::load_bytes;
 pub use load::{Limits, Loaded, Options, ReadError, Reader, SourceFile, load};
 pub use name::normalize_project_name;
 pub use places::Places;
+pub use schema::schema;
 
 use yaml::shorten as yaml_text;

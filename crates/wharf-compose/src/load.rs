@@ -1,13 +1,16 @@
-//! The whole way from texts to a [`Project`]: parse, interpolate, merge, read.
+//! The whole way from texts to a [`Project`]: parse, assemble (interpolate, extend, include, merge), select, read.
 //!
-//! As in compose-go each file is interpolated before it is merged, so that an override can't hide a missing
-//! variable. Everything that is wrong is collected; a later step runs only when its input is whole.
+//! Everything that is wrong is collected; a later step runs only when its input is whole.
 
+use std::collections::BTreeMap;
+
+use crate::assemble::Assembly;
 use crate::diagnostic::{Diagnostic, Errors, Kind, Place, Problem, Sink};
 use crate::interpolate::{self, Lookup};
 use crate::merge;
 use crate::name::normalize_project_name;
 use crate::places::Places;
+use crate::profiles::{self, Inactive};
 use crate::project::Project;
 use crate::read;
 use crate::yaml::{self, Node, Value};
@@ -28,6 +31,8 @@ pub struct Options {
     pub project_name: Option<String>,
     /// Name of the directory of the first file; the name when nothing else gives one.
     pub directory_name: Option<String>,
+    /// Profiles whose services are active besides those without profiles; `*` is all.
+    pub profiles: Vec<String>,
     /// Bounds.
     pub limits: Limits,
 }
@@ -43,11 +48,22 @@ pub struct Limits {
     pub nodes_max: usize,
     /// LIMIT: Compose files in one load. 64.
     pub files_max: usize,
+    /// LIMIT: files that `include` and `extends` open, each as often as it is opened. 512.
+    pub opened_max: usize,
+    /// LIMIT: values in those files and in the copies that `extends` makes. 500,000.
+    pub nodes_together_max: usize,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { file_bytes_max: 1 << 20, depth_max: 64, nodes_max: 100_000, files_max: 64 }
+        Limits {
+            file_bytes_max: 1 << 20,
+            depth_max: 64,
+            nodes_max: 100_000,
+            files_max: 64,
+            opened_max: 512,
+            nodes_together_max: 500_000,
+        }
     }
 }
 
@@ -69,12 +85,14 @@ pub struct Loaded {
     pub project: Project,
     /// Where its keys stand.
     pub places: Places,
+    /// Services that were left out because none of their profiles is active, with their profiles.
+    pub inactive: BTreeMap<String, Vec<String>>,
     /// In the order of files and lines.
     pub warnings: Vec<Diagnostic>,
 }
 
-/// Reads a file that `env_file` names, by its path as written (after interpolation), which is relative to the
-/// directory of the first Compose file.
+/// Reads a file that the Compose files name (`include`, `extends`, `env_file`, …), by its path, which is absolute or
+/// relative to the directory of the first Compose file.
 pub type Reader<'a> = &'a mut dyn FnMut(&str) -> Result<String, ReadError>;
 
 /// Loads Compose files, the later over the earlier.
@@ -93,7 +111,7 @@ pub fn load(
     let project = load_into(files, environment, reader, options, &mut sink);
     let warnings = sink.finish()?;
     match project {
-        Some((project, places)) => Ok(Loaded { project, places, warnings }),
+        Some((project, places, inactive)) => Ok(Loaded { project, places, inactive, warnings }),
         // Without a project there is an error, so `finish` has returned already.
         None => Err(Errors { errors: Vec::new(), omitted: 0, warnings }),
     }
@@ -105,26 +123,21 @@ fn load_into(
     reader: Reader<'_>,
     options: &Options,
     sink: &mut Sink,
-) -> Option<(Project, Places)> {
-    let mut documents = parse_all(files, options, sink)?;
+) -> Option<(Project, Places, Inactive)> {
+    let documents = parse_all(files, options, sink)?;
     let name = project_name(&documents, environment, options, sink)?;
     let environment = |variable: &str| match variable {
         "COMPOSE_PROJECT_NAME" => Some(name.clone()),
         _ => environment(variable),
     };
-    for document in &mut documents {
-        interpolate::tree(document, &environment, sink);
-    }
-    if sink.has_errors() {
-        return None;
-    }
-    let mut merged = documents.into_iter().reduce(|base, over| merge::merge(base, over, sink))?;
+    let mut merged = Assembly::new(reader, &options.limits, sink).model(documents, &environment)?;
     merge::strip_resets(&mut merged);
+    let inactive = profiles::select(&mut merged, &options.profiles, sink);
     if sink.has_errors() {
         return None;
     }
-    let project = read::project(&merged, name.clone(), &environment, reader, sink)?;
-    Some((project, Places::of(&merged, sink)))
+    let project = read::project(&merged, name.clone(), &inactive, &environment, reader, sink)?;
+    Some((project, Places::of(&merged, sink), inactive))
 }
 
 fn parse_all(files: &[SourceFile], options: &Options, sink: &mut Sink) -> Option<Vec<Node>> {

@@ -17,6 +17,11 @@ pub(crate) fn merge(base: Node, over: Node, sink: &mut Sink) -> Node {
     merge_at(&mut Vec::new(), base, over, sink)
 }
 
+/// Merges a service over the one that it extends.
+pub(crate) fn service(name: &str, base: Node, over: Node, sink: &mut Sink) -> Node {
+    merge_at(&mut vec!["services".to_owned(), name.to_owned()], base, over, sink)
+}
+
 /// Removes what `!reset` marked.
 pub(crate) fn strip_resets(node: &mut Node) {
     match &mut node.value {
@@ -43,10 +48,18 @@ enum Rule {
     Pairs,
     /// A mapping or a list of names.
     Names,
-    /// A list or one string; appended.
+    /// A list or one entry; appended.
     List,
     /// `build`: a string is its context.
     Build,
+    /// `extra_hosts`: a list of `name=address`, or a mapping; appended, because a name may have several addresses.
+    Hosts,
+    /// `logging`: options belong to their driver, so those of another driver go.
+    Logging,
+    /// A limit: both mappings are merged, else the later counts.
+    Limit,
+    /// `ipam.config`: ranges are merged by subnet.
+    Subnets,
 }
 
 impl Rule {
@@ -56,12 +69,18 @@ impl Rule {
             ["services", _, "command" | "entrypoint"] | ["services", _, "healthcheck", "test"] => {
                 Rule::Replace
             }
-            ["services", _, "environment" | "labels" | "annotations" | "sysctls" | "extra_hosts"]
-            | ["services", _, "build", "args" | "labels" | "additional_contexts" | "extra_hosts"]
+            ["services", _, "environment" | "labels" | "annotations" | "sysctls" | "storage_opt"]
+            | ["services", _, "build", "args" | "labels" | "additional_contexts"]
             | ["services", _, "deploy", "labels"]
-            | ["networks" | "volumes", _, "labels"] => Rule::Pairs,
+            | ["networks" | "volumes" | "secrets" | "configs", _, "labels"] => Rule::Pairs,
+            ["services", _, "extra_hosts"] | ["services", _, "build", "extra_hosts"] => Rule::Hosts,
+            ["services", _, "logging"] => Rule::Logging,
+            ["services", _, "ulimits", _] | ["services", _, "build", "ulimits", _] => Rule::Limit,
+            ["networks", _, "ipam", "config"] => Rule::Subnets,
             ["services", _, "depends_on" | "networks"] => Rule::Names,
-            ["services", _, "env_file" | "label_file" | "dns" | "dns_search" | "tmpfs"] => Rule::List,
+            ["services", _, "env_file" | "label_file" | "dns" | "dns_opt" | "dns_search" | "tmpfs"] => {
+                Rule::List
+            }
             ["services", _, "build"] => Rule::Build,
             [key] | ["services", _, .., key] if key.starts_with("x-") && *key != "x-wharf" => Rule::Replace,
             _ => Rule::Usual,
@@ -75,18 +94,66 @@ fn merge_at(path: &mut Vec<String>, base: Node, over: Node, sink: &mut Sink) -> 
     }
     let rule = Rule::of(path);
     match rule {
-        Rule::Replace => return over,
-        Rule::Usual => {}
+        Rule::Replace => over,
+        Rule::Usual => merge_usual(path, base, over, sink),
         // A value of the wrong form is kept as it is; the reader of the key reports it.
-        Rule::Pairs | Rule::Names | Rule::List | Rule::Build => {
-            let (base, over) = (convert(rule, base), convert(rule, over));
-            return match (base, over) {
+        Rule::Pairs | Rule::Names | Rule::List | Rule::Build | Rule::Hosts => {
+            match (convert(rule, base), convert(rule, over)) {
                 (Ok(base), Ok(over)) => merge_usual(path, base, over, sink),
                 (Err(wrong), _) | (_, Err(wrong)) => wrong,
-            };
+            }
+        }
+        Rule::Logging => match (driver(&base), driver(&over)) {
+            (Some(old), Some(new)) if old != new => over,
+            _ => merge_usual(path, base, over, sink),
+        },
+        Rule::Limit => match (&base.value, &over.value) {
+            (Value::Mapping(_), Value::Mapping(_)) => merge_usual(path, base, over, sink),
+            _ => over,
+        },
+        Rule::Subnets => merge_subnets(path, base, over, sink),
+    }
+}
+
+fn driver(logging: &Node) -> Option<String> {
+    match &logging.as_mapping()?.get("driver")?.value {
+        Value::Scalar(scalar) => scalar.to_text(),
+        Value::Sequence(_) | Value::Mapping(_) => None,
+    }
+}
+
+/// Entries of the same subnet become one; the others are appended.
+fn merge_subnets(path: &mut Vec<String>, base: Node, over: Node, sink: &mut Sink) -> Node {
+    let subnet = |node: &Node| match node.as_mapping()?.get("subnet").map(|node| &node.value) {
+        Some(Value::Scalar(scalar)) => scalar.to_text(),
+        Some(Value::Sequence(_) | Value::Mapping(_)) | None => None,
+    };
+    match (base.value, over.value) {
+        (Value::Sequence(mut items), Value::Sequence(more)) => {
+            let mut known: HashMap<String, usize> =
+                items.iter().enumerate().filter_map(|(index, item)| Some((subnet(item)?, index))).collect();
+            for item in more {
+                let index = subnet(&item).and_then(|subnet| known.get(&subnet).copied());
+                match index {
+                    Some(index) => {
+                        let old = std::mem::replace(&mut items[index], Node::null(item.place));
+                        items[index] = merge_usual(path, old, item, sink);
+                    }
+                    None => {
+                        if let Some(subnet) = subnet(&item) {
+                            known.insert(subnet, items.len());
+                        }
+                        items.push(item);
+                    }
+                }
+            }
+            Node { value: Value::Sequence(items), place: base.place, tag: base.tag }
+        }
+        (base_value, over_value) => {
+            let (base, over) = (Node { value: base_value, ..base }, Node { value: over_value, ..over });
+            merge_usual(path, base, over, sink)
         }
     }
-    merge_usual(path, base, over, sink)
 }
 
 fn merge_usual(path: &mut Vec<String>, base: Node, over: Node, sink: &mut Sink) -> Node {
@@ -154,8 +221,12 @@ fn convert(rule: Rule, node: Node) -> Result<Node, Node> {
             Some(mapping) => Ok(Node { value: Value::Mapping(mapping), ..node }),
             None => Err(node),
         },
-        (Rule::List, Value::Sequence(_)) => Ok(node),
-        (Rule::List, Value::Scalar(Scalar::String(_))) => {
+        (Rule::List | Rule::Hosts, Value::Sequence(_)) => Ok(node),
+        (Rule::Hosts, Value::Mapping(mapping)) => match hosts(mapping) {
+            Some(items) => Ok(Node { value: Value::Sequence(items), ..node }),
+            None => Err(node),
+        },
+        (Rule::List, Value::Scalar(Scalar::String(_)) | Value::Mapping(_)) => {
             let place = node.place;
             Ok(Node::new(place, Value::Sequence(vec![node])))
         }
@@ -190,6 +261,23 @@ pub(crate) fn pairs(items: &[Node]) -> Option<Mapping> {
         }
     }
     Some(Mapping { entries })
+}
+
+/// `{name: address}` as `[name=address]`.
+fn hosts(mapping: &Mapping) -> Option<Vec<Node>> {
+    let mut items = Vec::new();
+    for entry in &mapping.entries {
+        let addresses = match &entry.value.value {
+            Value::Sequence(items) => items.as_slice(),
+            Value::Scalar(_) | Value::Mapping(_) => std::slice::from_ref(&entry.value),
+        };
+        for address in addresses {
+            let Value::Scalar(Scalar::String(text)) = &address.value else { return None };
+            let node = Node::string(address.place, format!("{}={text}", entry.key));
+            items.push(Node { tag: address.tag, ..node });
+        }
+    }
+    Some(items)
 }
 
 /// `[a, b]` as `{a: null, b: null}`.

@@ -10,9 +10,11 @@ mod context;
 mod depends_on;
 mod deploy;
 mod environment;
+mod extends;
 mod files;
 mod healthcheck;
 mod hosts;
+mod include;
 mod links;
 mod mount;
 mod network;
@@ -32,20 +34,49 @@ use crate::diagnostic::{Problem, Sink};
 use crate::interpolate::Lookup;
 use crate::load::Reader;
 use crate::name;
+use crate::profiles::Inactive;
 use crate::project::Project;
 use crate::read::context::Context;
 use crate::schema_keys as keys;
 use crate::yaml::Node;
 
+pub(crate) use extends::Extends;
+pub(crate) use include::Include;
+
+/// Reads `include`, the value `node` of `document`.
+pub(crate) fn includes(
+    document: &Node,
+    node: &Node,
+    environment: Lookup<'_>,
+    reader: Reader<'_>,
+    sink: &mut Sink,
+) -> Vec<Include> {
+    include::read(&mut Context::new(document, environment, reader, sink), node)
+}
+
+/// Reads `extends`, the value `node` of a service in `document`.
+pub(crate) fn extends(
+    document: &Node,
+    node: &Node,
+    what: &str,
+    environment: Lookup<'_>,
+    reader: Reader<'_>,
+    sink: &mut Sink,
+) -> Option<Extends> {
+    extends::read(&mut Context::new(document, environment, reader, sink), node, what)
+}
+
 /// Reads the merged file. `None` means that an error was reported.
 pub(crate) fn project(
     tree: &Node,
     project_name: String,
+    inactive: &Inactive,
     environment: Lookup<'_>,
     reader: Reader<'_>,
     sink: &mut Sink,
 ) -> Option<Project> {
     let mut cx = Context::new(tree, environment, reader, sink);
+    cx.inactive = Some(inactive);
     let mut project = Project { name: project_name, ..Project::default() };
     let mut links = BTreeMap::new();
     for field in cx.fields(tree, &keys::TOP, "the file") {

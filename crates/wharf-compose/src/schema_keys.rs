@@ -38,14 +38,18 @@ const fn complete(supported: &'static [&'static str]) -> Keys {
 
 /// The file.
 pub(crate) const TOP: Keys = Keys {
-    supported: &["name", "services", "networks", "volumes", "configs", "secrets"],
+    // In the order in which they are read.
+    supported: &["name", "include", "services", "networks", "volumes", "configs", "secrets"],
     no_effect: &[("version", "Compose ignores it since 2020, remove it")],
-    unsupported: &[
-        ("include", "give the files one after another instead"),
-        ("models", "run the model as a service"),
-    ],
+    unsupported: &[("models", "run the model as a service")],
     closed: false,
 };
+
+/// `include[]`
+pub(crate) const INCLUDE: Keys = complete(&["env_file", "path", "project_directory"]);
+
+/// `services.*.extends`
+pub(crate) const EXTENDS: Keys = complete(&["file", "service"]);
 
 /// `services.*`
 pub(crate) const SERVICE: Keys = Keys {
@@ -78,6 +82,7 @@ pub(crate) const SERVICE: Keys = Keys {
         "env_file",
         "environment",
         "expose",
+        "extends",
         "extra_hosts",
         "gpus",
         "group_add",
@@ -104,6 +109,7 @@ pub(crate) const SERVICE: Keys = Keys {
         "platform",
         "ports",
         "privileged",
+        "profiles",
         "pull_policy",
         "read_only",
         "restart",
@@ -137,7 +143,6 @@ pub(crate) const SERVICE: Keys = Keys {
         ("cpu_count", "it is for Windows; use `cpus`"),
         ("cpu_percent", "it is for Windows; use `cpus`"),
         ("credential_spec", "it is for Windows; remove it"),
-        ("extends", "use a YAML anchor and `<<`"),
         ("external_links", "put both on a network that is `external`"),
         ("isolation", "it is for Windows; remove it"),
         ("models", "run the model as a service and name it in `environment`"),
@@ -146,7 +151,6 @@ pub(crate) const SERVICE: Keys = Keys {
             "do it in the image's entrypoint, or in a service that others wait for with `depends_on`",
         ),
         ("pre_stop", "let the application do it on its stop signal (`stop_signal`, `stop_grace_period`)"),
-        ("profiles", "put the service in a file of its own and give that file when it is wanted"),
         (
             "provider",
             "it is a plug-in of the docker command; make the resource yourself, or run it as a service",
@@ -431,6 +435,8 @@ mod tests {
 
     const ALL: &[&Keys] = &[
         &TOP,
+        &INCLUDE,
+        &EXTENDS,
         &SERVICE,
         &BUILD,
         &ENV_FILE,

@@ -10,7 +10,9 @@ mod merge_key;
 mod node;
 mod scalar;
 mod tree;
+mod write;
 
 pub(crate) use node::{Entry, Mapping, Node, Tag, Value};
 pub(crate) use scalar::{Scalar, shorten};
 pub(crate) use tree::parse;
+pub(crate) use write::write;

@@ -1,6 +1,7 @@
 //! The command line: every command, its arguments and an example. What a command does is in `cmd/<name>.rs`.
 
 mod client_args;
+mod compose_args;
 mod fleet_args;
 mod lab_args;
 mod operate_args;
@@ -15,6 +16,7 @@ pub(crate) use client_args::{
     LoginArgs, PlanArgs, PruneArgs, PsArgs, RegistryCommand, ReleasesAction, ReleasesCommand, RestartArgs,
     RmArgs, RollbackArgs, ScaleArgs,
 };
+pub(crate) use compose_args::{ComposeArgs, ComposeCommand};
 pub(crate) use fleet_args::{AgentArgs, HostCommand, JoinArgs, JoinRole};
 pub(crate) use lab_args::{DemoArgs, LabArgs, LabCommand, LabInitArgs};
 pub(crate) use operate_args::{ExecArgs, LogsCommand, ProcessArgs, RunArgs, TailArgs, TokenCommand};
@@ -229,6 +231,13 @@ pub(crate) enum Command {
     /// Forget the server and token of `wharf login`
     #[command(after_help = "Example:\n  wharf logout")]
     Logout,
+    /// The Compose files of an application: check them, print what they come to, their schema
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  wharf compose check\n  wharf compose render --profile debug\n  \
+                            wharf compose schema > compose.schema.json"
+    )]
+    Compose(ComposeCommand),
     /// The configuration file wharf.yaml
     #[command(subcommand, after_help = "Example:\n  wharf config check")]
     Config(ConfigCommand),

@@ -5,6 +5,7 @@ mod api;
 mod apps;
 mod backup;
 mod bench;
+mod compose;
 mod config;
 mod deploy;
 mod events;
@@ -37,6 +38,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         // These need no runtime: a lab host's process 1 must stay small, the others only print or run other programs.
         Command::LabInit(arguments) => return lab::init(arguments),
+        Command::Compose(command) => return compose::run(command, output),
         Command::Config(command) => return config::run(command, output),
         Command::Logout => return login::logout(output),
         Command::Api(command) => return api::run(command, output),
@@ -80,6 +82,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Events(arguments) => interruptible(events::run(&global, arguments, output)).await,
             Command::Registry(command) => interruptible(registry::run(&global, command, output)).await,
             Command::LabInit(_)
+            | Command::Compose(_)
             | Command::Config(_)
             | Command::Logout
             | Command::Api(_)

@@ -22,7 +22,7 @@ pub(super) fn read(cx: &mut Context<'_>, node: &Node, service: &str) -> Option<B
                 has_context = true;
                 build.context = context(cx, value, &what).unwrap_or_default();
             }
-            "cache_from" => build.cache_from = cx.strings(value, what),
+            "cache_from" => build.cache_from = cx.set(value, what),
             "dockerfile" => build.dockerfile = cx.string(value, what),
             "dockerfile_inline" => build.dockerfile_inline = cx.string(value, what),
             "extra_hosts" => build.extra_hosts = hosts::read(cx, value, &what),
@@ -31,7 +31,7 @@ pub(super) fn read(cx: &mut Context<'_>, node: &Node, service: &str) -> Option<B
             "platforms" => build.platforms = platforms(cx, value, &what),
             "pull" => build.pull = cx.boolean(value, what),
             "shm_size" => build.shm_size_bytes = cx.scalar(value, what, scalar::bytes),
-            "tags" => build.tags = cx.strings(value, what),
+            "tags" => build.tags = cx.set(value, what),
             "ulimits" => build.ulimits = ulimits::read(cx, value, &what),
             "target" => build.target = cx.string(value, what),
             "labels" => build.labels = pairs::labels(cx, value, &what),
@@ -78,7 +78,7 @@ fn network(cx: &mut Context<'_>, node: &Node, what: &str) -> Option<String> {
 
 /// Images are deployed by the digest of one build.
 fn platforms(cx: &mut Context<'_>, node: &Node, what: &str) -> Vec<String> {
-    let platforms = cx.strings(node, what);
+    let platforms = cx.set(node, what);
     if platforms.len() > 1 {
         let problem = Problem::unsupported("an image is built for one platform")
             .hint("leave the one that the hosts have, or build elsewhere and name the image");

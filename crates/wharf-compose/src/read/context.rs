@@ -8,6 +8,7 @@ use wharf_base::suggest;
 use crate::diagnostic::{Kind, Place, Problem, Sink};
 use crate::interpolate::Lookup;
 use crate::load::Reader;
+use crate::profiles::Inactive;
 use crate::read::{path, scalar};
 use crate::schema_keys::Keys;
 use crate::yaml::{Entry, Node, Scalar, Value};
@@ -32,6 +33,8 @@ pub(super) struct Context<'a> {
     pub(super) volumes: BTreeSet<String>,
     secrets: BTreeSet<String>,
     configs: BTreeSet<String>,
+    /// Services that the files have and that are not active.
+    pub(super) inactive: Option<&'a Inactive>,
 }
 
 impl<'a> Context<'a> {
@@ -51,6 +54,7 @@ impl<'a> Context<'a> {
             volumes: declared("volumes"),
             secrets: declared("secrets"),
             configs: declared("configs"),
+            inactive: None,
             sink,
             environment,
             reader,
@@ -269,6 +273,16 @@ impl<'a> Context<'a> {
         hint: &str,
     ) {
         let problem = Problem::new(Kind::Reference, message);
+        if let (Declared::Service, Some(profiles)) =
+            (kind, self.inactive.and_then(|inactive| inactive.get(name)))
+        {
+            // LIMIT: profiles that are shown.
+            let shown = profiles.iter().take(10).map(|profile| format!("`--profile {profile}`"));
+            let shown: Vec<String> = shown.collect();
+            let hint = format!("it is not active: add {}", shown.join(" or "));
+            self.error(place, problem.hint(hint));
+            return;
+        }
         let declared = self.declared(kind);
         // LIMIT: names that are searched for a near one; more are no list that anybody types from.
         let is_worth_it = !self.sink.errors_are_full() && declared.len() <= 1000;

@@ -3,9 +3,9 @@
 //! Files come first, in their order, then `environment`. A name without a value takes the value of the shell (or
 //! `.env`); if that has none, the variable is absent, also if a file sets it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use crate::diagnostic::{Kind, Problem};
+use crate::diagnostic::{Kind, Place, Problem};
 use crate::dotenv::{self, Format};
 use crate::load::ReadError;
 use crate::read::context::Context;
@@ -34,8 +34,8 @@ pub(super) fn read(
             Value::Sequence(items) => items,
             Value::Scalar(_) | Value::Mapping(_) => std::slice::from_ref(node),
         };
-        for node in nodes {
-            variables.extend(one_file(cx, node, &own, &what));
+        for file in env_files(cx, nodes, &what) {
+            variables.extend(content(cx, &file, &own, &what));
         }
     }
     for (name, value) in own {
@@ -71,12 +71,32 @@ pub(super) fn with_label_file(
     labels
 }
 
-fn one_file(
-    cx: &mut Context<'_>,
-    node: &Node,
-    own: &BTreeMap<String, Option<String>>,
-    what: &str,
-) -> BTreeMap<String, String> {
+/// One entry of `env_file`.
+struct EnvFile {
+    place: Place,
+    path: String,
+    is_required: bool,
+    format: Format,
+}
+
+/// The entries; one that names a file again replaces the earlier one where it stands, as in Compose.
+fn env_files(cx: &mut Context<'_>, nodes: &[Node], what: &str) -> Vec<EnvFile> {
+    let mut files: Vec<EnvFile> = Vec::new();
+    let mut by_path: HashMap<String, usize> = HashMap::new();
+    for node in nodes {
+        let Some(file) = env_file(cx, node, what) else { continue };
+        match by_path.get(&file.path) {
+            Some(&index) => files[index] = file,
+            None => {
+                by_path.insert(file.path.clone(), files.len());
+                files.push(file);
+            }
+        }
+    }
+    files
+}
+
+fn env_file(cx: &mut Context<'_>, node: &Node, what: &str) -> Option<EnvFile> {
     let mut file = None;
     let mut is_required = true;
     let mut format = Format::Dotenv;
@@ -98,32 +118,36 @@ fn one_file(
     } else {
         file = cx.string(node, what);
     }
-    let Some(file) = file else {
-        return BTreeMap::new();
-    };
-    let cleaned = path::clean(cx, node.place, &file);
-    let Some(file) = cx.take(node.place, what, cleaned) else {
-        return BTreeMap::new();
-    };
-    match (cx.reader)(&file) {
+    let cleaned = path::clean(cx, node.place, &file?);
+    let path = cx.take(node.place, what, cleaned)?;
+    Some(EnvFile { place: node.place, path, is_required, format })
+}
+
+fn content(
+    cx: &mut Context<'_>,
+    file: &EnvFile,
+    own: &BTreeMap<String, Option<String>>,
+    what: &str,
+) -> BTreeMap<String, String> {
+    match (cx.reader)(&file.path) {
         Ok(text) => {
             let environment = cx.environment;
             // compose-go: the shell first, then the service's own `environment`, then the file itself.
             let lookup = |name: &str| environment(name).or_else(|| own.get(name).cloned().flatten());
-            let source = cx.sink.add_file(&file);
-            dotenv::read(&text, source, format, &lookup, cx.sink)
+            let source = cx.sink.add_file(&file.path);
+            dotenv::read(&text, source, file.format, &lookup, cx.sink)
         }
-        Err(ReadError::NotFound) if !is_required => BTreeMap::new(),
+        Err(ReadError::NotFound) if !file.is_required => BTreeMap::new(),
         Err(error) => {
-            let problem =
-                Problem::new(Kind::File, format!("cannot read `{}`: {error}", crate::yaml_text(&file)));
+            let message = format!("cannot read `{}`: {error}", crate::yaml_text(&file.path));
+            let problem = Problem::new(Kind::File, message);
             let problem = match error {
                 ReadError::NotFound => {
                     problem.hint("`{ path: …, required: false }` tolerates that it is missing")
                 }
                 ReadError::Other(_) => problem,
             };
-            cx.error(node.place, problem.about(what));
+            cx.error(file.place, problem.about(what));
             BTreeMap::new()
         }
     }

@@ -4,7 +4,9 @@
     reason = "clippy knows only functions marked #[test], helpers here are tests too"
 )]
 
+mod files;
 mod golden;
+mod merge;
 mod messages;
 mod robustness;
 mod round_trip;

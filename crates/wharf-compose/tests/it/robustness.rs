@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use wharf_compose::project::Project;
-use wharf_compose::{Limits, Loaded, Options, SourceFile, load, load_bytes};
+use wharf_compose::{Limits, Loaded, Options, SourceFile, load, load_bytes, render};
 
 use crate::golden;
 
@@ -20,6 +20,7 @@ fn check(data: &[u8]) {
             let json = serde_json::to_string(&project).unwrap();
             assert_eq!(serde_json::from_str::<Project>(&json).unwrap(), project);
             assert!(!project.name.is_empty());
+            check_render(&project);
             for service in project.services.values() {
                 assert!(service.image.is_some() || service.build.is_some());
                 assert!(service.depends_on.keys().all(|name| project.services.contains_key(name)));
@@ -30,6 +31,16 @@ fn check(data: &[u8]) {
             assert!(!errors.errors.is_empty());
             assert!(errors.errors.iter().all(|error| !error.file.is_empty() && !error.message.is_empty()));
             assert!(!errors.to_string().is_empty());
+        }
+    }
+}
+
+/// A project that is written as a file and loaded again is the same.
+fn check_render(project: &Project) {
+    for text in [render::yaml(project), render::document(project).to_string()] {
+        match load_one(text.clone(), Limits::default()) {
+            Ok(again) => assert_eq!(again.project, *project, "{text}"),
+            Err(errors) => panic!("{errors}\n{text}"),
         }
     }
 }

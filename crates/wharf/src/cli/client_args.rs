@@ -22,7 +22,7 @@ pub(crate) struct DeployCommand {
     #[arg(
         long,
         value_name = "FILE",
-        conflicts_with_all = ["directory", "files", "app", "env_file", "message"]
+        conflicts_with_all = ["directory", "files", "app", "env_file", "profiles", "message"]
     )]
     pub(crate) plan: Option<PathBuf>,
     /// After the deploy, remove what no generation names any more of the application; volumes stay
@@ -117,7 +117,8 @@ pub(crate) struct DeployArgs {
     /// Directory with the application's compose.yaml
     #[arg(default_value = ".", value_name = "DIR")]
     pub(crate) directory: PathBuf,
-    /// Compose files, later ones override earlier ones [default: compose.yaml and compose.override.yaml in DIR]
+    /// Compose files, later ones override earlier ones, `-` is standard input [default: COMPOSE_FILE, else
+    /// compose.yaml and compose.override.yaml in DIR]
     #[arg(long = "file", short, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     /// Name of the application, instead of the file's
@@ -126,6 +127,9 @@ pub(crate) struct DeployArgs {
     /// File with variables for ${…} in the Compose files [default: .env in DIR]
     #[arg(long, value_name = "FILE")]
     pub(crate) env_file: Option<PathBuf>,
+    /// Also the services with this profile; again for more, `*` for all [default: COMPOSE_PROFILES]
+    #[arg(long = "profile", value_name = "NAME")]
+    pub(crate) profiles: Vec<String>,
     /// Why, for the list of releases
     #[arg(long, short, value_name = "TEXT")]
     pub(crate) message: Option<String>,

@@ -79,6 +79,7 @@ async fn resolve(
         directory: &arguments.directory,
         files: &arguments.files,
         env_file: arguments.env_file.as_deref(),
+        profiles: &arguments.profiles,
         app: arguments.app.clone(),
     };
     let application = project::load(&source)?;

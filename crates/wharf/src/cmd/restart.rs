@@ -1,7 +1,5 @@
 //! `wharf restart`: the containers of services, or of a whole application, are replaced by equal ones.
 
-use std::path::Path;
-
 use serde_json::Value;
 use wharf_deploy::api::RestartRequest;
 
@@ -26,8 +24,7 @@ pub(super) async fn run(global: &Global, arguments: RestartArgs, output: Output)
 /// Application and services that are meant without `--app`: names are services of ./compose.yaml; one that is not, or
 /// that stands where there is no such file, is an application.
 fn meant(names: Vec<String>) -> anyhow::Result<(String, Vec<String>)> {
-    let source = project::Source { directory: Path::new("."), files: &[], env_file: None, app: None };
-    let here = project::load(&source);
+    let here = project::load(&project::Source::here());
     if let Ok(here) = &here
         && names.iter().all(|name| here.project.services.contains_key(name))
     {

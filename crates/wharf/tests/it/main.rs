@@ -12,6 +12,7 @@ mod audit;
 mod backup;
 mod command_line;
 mod compose;
+mod compose_files;
 mod config_file;
 mod crash;
 mod crash_points;
