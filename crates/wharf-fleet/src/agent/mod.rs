@@ -30,6 +30,7 @@ mod remote_balancer;
 mod report;
 mod resources;
 mod session;
+mod simulated;
 mod tidy;
 mod work;
 
@@ -48,6 +49,7 @@ pub use data::Identity;
 pub use join::{JoinOptions, join};
 pub use link::Connector;
 pub use remote_balancer::{BalancerDeps, BalancerLink, start_balancer};
+pub use simulated::{Simulated, start_simulated};
 
 /// What an agent needs of others.
 pub struct AgentDeps {
@@ -132,6 +134,8 @@ pub async fn start(config: AgentConfig, deps: AgentDeps, tasks: &Tasks) -> Resul
         reports: report_receiver.clone(),
         desired_path: data.desired_path(),
         report_interval: config.report_interval,
+        splay: session::Splay::new(seed),
+        heard: watch::Sender::default(),
         resources: resources::Sampler::default(),
     };
     let shop = Arc::new(work::Workshop {

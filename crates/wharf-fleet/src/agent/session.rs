@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
-use wharf_base::ErrorCode;
+use wharf_base::{Backoff, ErrorCode};
 use wharf_disk::atomic;
 use wharf_model::HostReport;
 
@@ -17,6 +17,8 @@ use crate::protocol::{Announcement, HostDesired, VERSION};
 
 /// Changes within this time make one report. The first after a rest goes out at once.
 const REPORT_GAP: Duration = Duration::from_millis(50);
+/// The unit of the generator of waits.
+const SPLAY: Duration = Duration::from_secs(1);
 /// Before a desired state that the disk refused is fetched again.
 const DISK_WAIT: Duration = Duration::from_secs(5);
 
@@ -25,7 +27,27 @@ pub(crate) struct Session {
     pub(crate) reports: watch::Receiver<Arc<HostReport>>,
     pub(crate) desired_path: PathBuf,
     pub(crate) report_interval: Duration,
+    pub(crate) splay: Splay,
+    /// The generation of the newest report that the server has taken in.
+    pub(crate) heard: watch::Sender<u64>,
     pub(crate) resources: Sampler,
+}
+
+/// Spreads the regular reports of many hosts: a new generation makes all of them report at once, and without it they would
+/// go on to do so every ten seconds.
+pub(crate) struct Splay(Backoff);
+
+impl Splay {
+    pub(crate) fn new(seed: u64) -> Splay {
+        Splay(Backoff::new(SPLAY, SPLAY, seed))
+    }
+
+    /// From 0.8 to 1.2 times `interval`.
+    fn interval(&mut self, interval: Duration) -> Duration {
+        // The wait is from a half of SPLAY to all of it.
+        let unit = self.0.next_wait().as_secs_f64() / SPLAY.as_secs_f64() * 2.0 - 1.0;
+        interval.mul_f64(0.8 + 0.4 * unit)
+    }
 }
 
 impl Session {
@@ -64,13 +86,16 @@ impl Session {
                     }
                     report.resources = self.resources.sample(&report.docker_root).await;
                     last_sent = Instant::now();
-                    due = last_sent + self.report_interval;
+                    due = last_sent + self.splay.interval(self.report_interval);
                     match server.post("/agent/v1/report", &report).await {
                         // The connection is well, so the watch goes on; the next report is due soon.
                         Err(Error::Http(wharf_http::Error::Api(error))) if error.code != ErrorCode::Unauthenticated => {
                             tracing::warn!(%error, "the server refused a report");
                         }
-                        result => result?,
+                        result => {
+                            result?;
+                            self.heard.send_replace(report.generation);
+                        }
                     }
                     continue;
                 }
@@ -120,5 +145,22 @@ impl Session {
         );
         self.desired.send_replace(Some(Arc::new(desired)));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regular_reports_are_spread_around_their_interval() {
+        let mut splay = Splay::new(7);
+        let waits: Vec<f64> =
+            (0..1_000).map(|_| splay.interval(Duration::from_secs(10)).as_secs_f64()).collect();
+        assert!(waits.iter().all(|wait| (8.0..=12.0).contains(wait)), "{waits:?}");
+        let mean = waits.iter().sum::<f64>() / 1_000.0;
+        assert!((9.8..10.2).contains(&mean), "{mean}");
+        let early = waits.iter().filter(|wait| **wait < 9.0).count();
+        assert!((150..350).contains(&early), "{early} of 1,000 in the first quarter");
     }
 }
