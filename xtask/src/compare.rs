@@ -12,14 +12,14 @@ mod registry;
 mod result;
 
 use anyhow::Context as _;
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 
 /// What can be compared.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Topic {
     /// CPU per balanced request against nginx.
     Balancer,
-    /// CPU of keeping 100 containers as they are against Ansible; time until a stopped one runs again.
+    /// CPU of keeping 100 containers as they are against Ansible, deploys, joins and losses on lab hosts, 1,000 agents.
     Deploy,
     /// Time and memory of throw-away hosts; there is no peer.
     Lab,
@@ -27,19 +27,42 @@ pub(crate) enum Topic {
     Registry,
 }
 
+/// How to compare.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// What to compare
+    topic: Topic,
+    /// How often each does it
+    #[arg(long, default_value_t = 5)]
+    repetitions: u32,
+    /// Only these sections of `deploy`; the others' results stay as they are in the file
+    #[arg(long, value_delimiter = ',', value_name = "SECTIONS", value_parser = deploy::SECTION_NAMES)]
+    only: Vec<String>,
+    /// The program to measure [default: target/release/wharf]
+    #[arg(long, value_name = "FILE")]
+    program: Option<std::path::PathBuf>,
+}
+
 /// Runs one comparison and writes its result.
-pub(crate) fn run(topic: Topic, repetitions: u32) -> anyhow::Result<()> {
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    let repetitions = options.repetitions;
     let root =
         std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the workspace")?;
-    let wharf = root.join("target/release/wharf");
+    let wharf = options.program.clone().unwrap_or_else(|| root.join("target/release/wharf"));
+    let wharf = std::path::absolute(wharf)?;
     anyhow::ensure!(wharf.exists(), "{} is missing; run: cargo build --release -p wharf", wharf.display());
-    let result = match topic {
+    let mut result = match options.topic {
         Topic::Balancer => balancer::compare(&wharf, repetitions)?,
-        Topic::Deploy => deploy::compare(&wharf, repetitions)?,
+        Topic::Deploy => deploy::compare(&wharf, repetitions, &options.only)?,
         Topic::Lab => lab::measure(&wharf, repetitions)?,
         Topic::Registry => registry::compare(&wharf, repetitions)?,
     };
     let path = root.join(format!("bench/results/{}.json", result.topic));
+    if !options.only.is_empty() {
+        let earlier =
+            std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        result.keep(serde_json::from_str(&earlier)?);
+    }
     std::fs::create_dir_all(path.parent().context("the path has a parent")?)?;
     std::fs::write(&path, serde_json::to_string_pretty(&result)? + "\n")?;
     println!("{}", result.text());

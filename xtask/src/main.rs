@@ -24,20 +24,14 @@ enum Task {
     /// Checks the repository's rules and prints what breaks them.
     Rules,
     /// Does the same work with our part and with the tool that it replaces, and writes bench/results/<topic>.json.
-    Compare {
-        /// What to compare
-        topic: compare::Topic,
-        /// How often each does it
-        #[arg(long, default_value_t = 5)]
-        repetitions: u32,
-    },
+    Compare(compare::Options),
     /// Makes what is installed: a program, a Debian package and an image of Wharf itself.
     Dist(dist::Options),
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
-        Task::Compare { topic, repetitions } => compare::run(topic, repetitions),
+        Task::Compare(options) => compare::run(&options),
         Task::Dist(options) => dist::run(&options),
         Task::Rules => {
             let broken = rules::check(&workspace::Workspace::load()?);

@@ -13,6 +13,7 @@ mod follow;
 mod host;
 mod join;
 mod lab;
+mod lab_agents;
 mod login;
 mod logs;
 mod man;
@@ -58,7 +59,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Restore(arguments) => backup::restore(&global, arguments, output),
             Command::Agent(arguments) => agent::run(&global, arguments).await,
             Command::Join(arguments) => join::run(&global, arguments, output).await,
-            Command::Lab(arguments) => lab::run(arguments, output).await,
+            Command::Lab(arguments) => lab::run(&global, arguments, output).await,
             Command::Demo(arguments) => crate::demo::run(&global, arguments, output).await,
             Command::Bench(arguments) => bench::run(arguments, output).await,
             Command::Login(arguments) => login::login(&global, arguments, output).await,

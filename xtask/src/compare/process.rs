@@ -38,9 +38,19 @@ impl Running {
         tree(self.0.id()).into_iter().map(|pid| ticks(pid) as f64 / 100.0).sum()
     }
 
+    /// Whether it has ended: `Some(true)` with status 0.
+    pub(super) fn ended(&mut self) -> Option<bool> {
+        self.0.try_wait().ok().flatten().map(|status| status.success())
+    }
+
+    /// Resident memory in MiB, of the process and its descendants.
+    pub(super) fn resident_mib(&self) -> f64 {
+        tree(self.0.id()).into_iter().map(|pid| status_kib(pid, "VmRSS:")).sum::<f64>() / 1_024.0
+    }
+
     /// Peak resident memory in MiB, of the process and its descendants, since [`Running::reset_peak`].
     pub(super) fn peak_mib(&self) -> f64 {
-        tree(self.0.id()).into_iter().map(peak_kib).sum::<f64>() / 1_024.0
+        tree(self.0.id()).into_iter().map(|pid| status_kib(pid, "VmHWM:")).sum::<f64>() / 1_024.0
     }
 
     /// Forgets the peak so far.
@@ -92,6 +102,13 @@ pub(super) fn first_line(program: &str, arguments: &[&str]) -> Option<String> {
     String::from_utf8_lossy(&text).lines().next().map(str::to_owned)
 }
 
+/// The time on which events are stamped.
+#[expect(clippy::disallowed_methods, reason = "compared with the times of other processes' events")]
+pub(super) fn unix_millis() -> f64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0.0, |since| since.as_secs_f64() * 1_000.0)
+}
+
 /// A comparison has nothing else to do meanwhile.
 #[expect(clippy::disallowed_methods, reason = "other programs' states have no event; this polls them")]
 pub(super) fn pause(duration: Duration) {
@@ -117,8 +134,9 @@ fn ticks(pid: u32) -> u64 {
     [11, 12].into_iter().filter_map(|index| fields.get(index)?.parse::<u64>().ok()).sum()
 }
 
-fn peak_kib(pid: u32) -> f64 {
+/// A line of /proc/PID/status in KiB.
+fn status_kib(pid: u32, key: &str) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(key));
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0.0)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::process;
 
@@ -28,8 +28,17 @@ pub(super) struct Machine {
     pub(super) load_before: String,
 }
 
+/// What an earlier comparison has written, as far as it is kept.
+#[derive(Deserialize)]
+pub(super) struct Earlier {
+    versions: BTreeMap<String, String>,
+    commands: Vec<String>,
+    rows: Vec<Row>,
+    summary: BTreeMap<String, f64>,
+}
+
 /// One measured run.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Row {
     pub(super) repetition: u32,
     pub(super) tool: String,
@@ -56,6 +65,22 @@ impl Comparison {
             rows: Vec::new(),
             summary: BTreeMap::new(),
         }
+    }
+
+    /// Takes over what an earlier run of the topic measured and this one did not.
+    pub(super) fn keep(&mut self, earlier: Earlier) {
+        let is_new = |measure: &str| self.rows.iter().any(|row| row.measure == measure);
+        let kept: Vec<Row> = earlier.rows.into_iter().filter(|row| !is_new(&row.measure)).collect();
+        let measures: Vec<String> = kept.iter().map(|row| format!("{}: ", row.measure)).collect();
+        let is_kept = |name: &String| measures.iter().any(|measure| name.starts_with(measure.as_str()));
+        self.summary.extend(earlier.summary.into_iter().filter(|(name, _)| is_kept(name)));
+        for (tool, version) in earlier.versions {
+            self.versions.entry(tool).or_insert(version);
+        }
+        let new: Vec<String> = std::mem::take(&mut self.commands);
+        self.commands = earlier.commands.into_iter().filter(|one| !new.contains(one)).collect();
+        self.commands.extend(new);
+        self.rows.splice(0..0, kept);
     }
 
     /// Notes a tool's version: the first line that `program arguments` prints.
@@ -118,6 +143,32 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_not_measured_again_is_kept() {
+        let mut comparison = Comparison::new("test");
+        comparison.commands.push("new".to_owned());
+        comparison.row(1, "ours", "work", &[("cpu", 2.0)]);
+        comparison.summarize_one("ours", "work", "cpu");
+        let earlier = serde_json::json!({
+            "versions": { "peer": "1" }, "commands": ["old", "new"],
+            "rows": [
+                { "repetition": 1, "tool": "ours", "measure": "work", "values": { "cpu": 9.0 } },
+                { "repetition": 1, "tool": "ours", "measure": "rest", "values": { "wall": 1.0 } },
+            ],
+            "summary": { "work: cpu, ours": 9.0, "rest: wall, ours": 1.0 },
+        });
+        comparison.keep(serde_json::from_value(earlier).unwrap());
+        assert_eq!(
+            comparison.summary,
+            [("work: cpu, ours".to_owned(), 2.0), ("rest: wall, ours".to_owned(), 1.0)].into()
+        );
+        assert_eq!(
+            comparison.rows.iter().map(|row| row.measure.as_str()).collect::<Vec<_>>(),
+            ["rest", "work"]
+        );
+        assert_eq!((comparison.commands.len(), comparison.versions["peer"].as_str()), (2, "1"));
+    }
 
     #[test]
     fn ratios_are_taken_within_a_repetition() {

@@ -77,6 +77,22 @@ pub(crate) enum LabCommand {
         #[arg(value_name = "I")]
         host: u8,
     },
+    /// Connect N hosts without containers to a server, to rehearse a large installation (needs no root)
+    #[command(
+        after_help = "Example:\n  wharf lab agents http://127.0.0.1:7700 --count 100 --token wharf-…\n\n\
+                      The token is one of `wharf host token --uses 100`. The hosts say that all they are given runs."
+    )]
+    Agents {
+        /// The server's API
+        #[arg(value_name = "URL")]
+        url: String,
+        /// How many hosts
+        #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        count: u32,
+        /// What their names begin with
+        #[arg(long, default_value = "sim", value_name = "WORD")]
+        prefix: String,
+    },
     /// Start a host again after `kill`; its disk is kept
     #[command(after_help = "Example:\n  wharf lab start 1")]
     Start {

@@ -8,43 +8,53 @@ use anyhow::Context as _;
 use serde_json::json;
 use wharf_lab::{Config, HostStatus, Lab};
 
-use crate::cli::{LabArgs, LabCommand, LabInitArgs};
+use super::lab_agents;
+use crate::cli::{Global, LabArgs, LabCommand, LabInitArgs};
 use crate::output::{Output, Table, bytes};
 
 pub(super) fn init(arguments: LabInitArgs) -> anyhow::Result<()> {
     Ok(wharf_lab::init_main(&arguments.arguments)?)
 }
 
-pub(super) async fn run(arguments: LabArgs, output: Output) -> anyhow::Result<()> {
+pub(super) async fn run(global: &Global, arguments: LabArgs, output: Output) -> anyhow::Result<()> {
     let LabArgs { name, network, command } = arguments;
-    wharf_lab::check_possible()?;
-    let bare = matches!(command, LabCommand::Up { bare: true, .. });
-    let lab = Lab::open(Config { bare, name, network, ..Config::default() })?;
+    let open = |bare: bool| {
+        wharf_lab::check_possible()?;
+        let (name, network) = (name.clone(), network.clone());
+        Lab::open(Config { bare, name, network, ..Config::default() })
+    };
+    let lab = || open(false);
     match command {
-        LabCommand::Up { count, .. } => up(&lab, u32::from(count), output).await,
+        // These are no hosts of a lab: they need neither root nor namespaces.
+        LabCommand::Agents { url, count, prefix } => {
+            lab_agents::run(global, lab_agents::Pretence { url, count, prefix }, output).await
+        }
+        LabCommand::Up { count, bare } => up(&open(bare)?, u32::from(count), output).await,
         LabCommand::Down => {
-            lab.down().await?;
+            lab()?.down().await?;
             output.result(&json!({ "down": true }), || "The lab is gone".to_owned())
         }
         LabCommand::Status => {
-            let hosts = lab.status().await?;
+            let hosts = lab()?.status().await?;
             output.result(&json!({ "hosts": &hosts }), || table(&hosts))
         }
         LabCommand::Ssh { host, command } => {
-            let mut ssh = lab.ssh_command(u32::from(host))?;
+            let mut ssh = lab()?.ssh_command(u32::from(host))?;
             ssh.args(command);
             Err(ssh.exec()).context("cannot run ssh")
         }
         LabCommand::Exec { host, command } => {
-            let mut run = lab.exec_command::<OsString>(u32::from(host), &command)?;
+            let mut run = lab()?.exec_command::<OsString>(u32::from(host), &command)?;
             Err(run.exec()).context("cannot run nsenter")
         }
-        LabCommand::Cut { host } => done(lab.cut(u32::from(host)).await, output, host, "is cut off"),
-        LabCommand::Heal { host } => done(lab.heal(u32::from(host)).await, output, host, "is linked again"),
-        LabCommand::Kill { host } => done(lab.kill(u32::from(host)).await, output, host, "has lost power"),
+        LabCommand::Cut { host } => done(lab()?.cut(u32::from(host)).await, output, host, "is cut off"),
+        LabCommand::Heal { host } => {
+            done(lab()?.heal(u32::from(host)).await, output, host, "is linked again")
+        }
+        LabCommand::Kill { host } => done(lab()?.kill(u32::from(host)).await, output, host, "has lost power"),
         LabCommand::Start { host } => {
             output.progress(&format!("starting host {host} …"));
-            let result = lab.start(u32::from(host)).await;
+            let result = lab()?.start(u32::from(host)).await;
             output.progress_done();
             done(result, output, host, "is up")
         }
