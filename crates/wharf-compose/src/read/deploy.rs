@@ -93,7 +93,7 @@ fn placement(cx: &mut Context<'_>, node: &Node, what: &str) -> Option<HostSelect
                 Some(_) | None => None,
             };
             match new {
-                Some(new) if selector.is_none() => selector = Some(new),
+                Some(new) if selector.as_ref().is_none_or(|known| *known == new) => selector = Some(new),
                 Some(_) | None => {
                     let shown = crate::yaml_text(&text);
                     let problem = Problem::unsupported(format!("the constraint `{shown}` can't be kept"));

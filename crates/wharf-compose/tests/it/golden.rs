@@ -1,5 +1,5 @@
 //! Each directory of `testdata/` is one project: `compose.yaml`, perhaps `compose.override.yaml`, `.env` (the
-//! environment) and env files; `expected` is what comes out. `UPDATE_EXPECT=1` rewrites it.
+//! environment, with `COMPOSE_PROFILES`) and env files; `expected` is what comes out. `UPDATE_EXPECT=1` rewrites it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -38,15 +38,22 @@ fn every_project_in_testdata_comes_out_as_expected() {
     }
 }
 
-/// Warnings, then the project as JSON or the errors.
-fn outcome(directory: &Path) -> String {
-    let variables = match fs::read_to_string(directory.join(".env")) {
+/// What `.env` of the directory says.
+pub(crate) fn variables(directory: &Path) -> BTreeMap<String, String> {
+    match fs::read_to_string(directory.join(".env")) {
         Ok(text) => dotenv::parse(".env", &text, &|_| None).unwrap().variables,
         Err(_) => BTreeMap::new(),
-    };
+    }
+}
+
+/// Warnings, then the project as JSON or the errors.
+fn outcome(directory: &Path) -> String {
+    let variables = variables(directory);
+    let profiles = variables.get("COMPOSE_PROFILES").map_or("", String::as_str).split(',');
     let mut reader = |path: &str| fs::read_to_string(directory.join(path)).map_err(|_| ReadError::NotFound);
     let name = directory.file_name().and_then(|name| name.to_str()).unwrap().to_owned();
-    let options = Options { directory_name: Some(name), ..Options::default() };
+    let profiles = profiles.filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    let options = Options { directory_name: Some(name), profiles, ..Options::default() };
     let result = load(&compose_files(directory), &|name| variables.get(name).cloned(), &mut reader, &options);
     let mut text = String::new();
     match result {

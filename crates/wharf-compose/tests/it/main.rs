@@ -6,6 +6,7 @@
 
 mod files;
 mod golden;
+mod lost_keys;
 mod merge;
 mod messages;
 mod robustness;
