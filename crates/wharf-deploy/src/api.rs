@@ -10,7 +10,7 @@ use wharf_compose::project::Project;
 use wharf_model::Name;
 
 pub use crate::plan::{Action, FieldChange, Item, ItemChange, ItemKind, Place, ServicePlan};
-pub use crate::translate::UploadedFile;
+pub use crate::translate::{UploadedFile, config_upload};
 pub use crate::world::World;
 
 /// `GET /apps`.

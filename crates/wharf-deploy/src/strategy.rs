@@ -4,7 +4,7 @@
 //! name) or write the same data (a named volume, a path of the host). Everything is read from the container's own
 //! settings, so the answer is the same for an old container as for a new one.
 
-use wharf_model::{ContainerSpec, MountSource};
+use wharf_model::{ContainerSpec, MountSource, SharedPlace};
 
 /// Why a second container with these settings must not run beside the first, in words; `None` if it may.
 pub(crate) fn why_once(spec: &ContainerSpec) -> Option<String> {
@@ -30,13 +30,35 @@ pub(crate) fn why_on_its_host(spec: &ContainerSpec) -> Option<String> {
     })
 }
 
+/// Why two containers with these settings can't be at the same time on the same networks, in words.
+fn why_once_on_a_network(spec: &ContainerSpec) -> Option<String> {
+    match &spec.network_mode {
+        Some(SharedPlace::Named(mode)) if mode == "host" => {
+            return Some("it uses the host's network".to_owned());
+        }
+        Some(SharedPlace::Service(name)) => return Some(format!("it uses the network of `{name}`")),
+        Some(SharedPlace::Container(name)) => {
+            return Some(format!("it uses the network of container `{name}`"));
+        }
+        Some(SharedPlace::Named(_)) | None => {}
+    }
+    let address = spec.mac_address.as_ref().or_else(|| {
+        spec.networks.iter().find_map(|part| {
+            part.ipv4_address.as_ref().or(part.ipv6_address.as_ref()).or(part.mac_address.as_ref())
+        })
+    })?;
+    Some(format!("it has the fixed address {address}"))
+}
+
 /// Why two containers with these settings can't be on one host at all, in words.
 pub(crate) fn why_once_on_a_host(spec: &ContainerSpec) -> Option<String> {
     if let Some(name) = &spec.container_name {
         return Some(format!("its container has the fixed name `{name}`"));
     }
-    let port = spec.ports.iter().find_map(|port| port.host_port)?;
-    Some(format!("it publishes the fixed host port {port}"))
+    if let Some(port) = spec.ports.iter().find_map(|port| port.host_port) {
+        return Some(format!("it publishes the fixed host port {port}"));
+    }
+    why_once_on_a_network(spec)
 }
 
 /// The first named volume that the container writes.
@@ -56,7 +78,7 @@ pub(crate) fn keeps_data(spec: &ContainerSpec) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use wharf_model::{MountSpec, PublishedPort, Transport};
+    use wharf_model::{MountSpec, NetworkAttachment, PublishedPort, Transport};
 
     use super::*;
 
@@ -70,6 +92,16 @@ mod tests {
         ContainerSpec { ports: vec![port], ..ContainerSpec::default() }
     }
 
+    fn network(mode: &str) -> ContainerSpec {
+        let mode = SharedPlace::Named(mode.to_owned());
+        ContainerSpec { network_mode: Some(mode), ..ContainerSpec::default() }
+    }
+
+    fn address(address: &str) -> ContainerSpec {
+        let part = NetworkAttachment { ipv4_address: Some(address.to_owned()), ..Default::default() };
+        ContainerSpec { networks: vec![part], ..ContainerSpec::default() }
+    }
+
     #[test]
     fn says_what_forbids_a_second_container() {
         let volume = || MountSource::Volume("shop_data".to_owned());
@@ -80,6 +112,9 @@ mod tests {
             (named, Some("its container has the fixed name `db`")),
             (port(Some(80)), Some("it publishes the fixed host port 80")),
             (port(None), None),
+            (network("host"), Some("it uses the host's network")),
+            (network("none"), None),
+            (address("10.9.0.4"), Some("it has the fixed address 10.9.0.4")),
             (mount(volume(), false), Some("it writes the volume `shop_data`")),
             (mount(volume(), true), None),
             (mount(path(), false), Some("it writes `/srv` of the host")),

@@ -4,9 +4,13 @@
 //! [`ServiceModel`] equals that of the containers that run. Names of networks and volumes are Compose's:
 //! `<app>_<key>` unless the file gives a name.
 
+mod configs;
+mod container;
 mod mount;
 mod names;
+mod security;
 mod service;
+mod shares;
 mod unmapped;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,6 +33,11 @@ pub struct UploadedFile {
     pub size: u64,
     /// The archive holds one file that is mounted itself, not its directory.
     pub is_file: bool,
+}
+
+/// The key in [`crate::api::DeployRequest::files`] of the content of a top-level config.
+pub fn config_upload(key: &str) -> String {
+    format!("config:{key}")
 }
 
 /// A whole application as agents are to create it, without hosts and numbers.
@@ -128,7 +137,7 @@ pub(crate) fn translate(
     files: &BTreeMap<String, UploadedFile>,
 ) -> Result<Model, TranslateError> {
     let mut model = Model::default();
-    unmapped::refuse_project(project)?;
+    unmapped::name_project(project);
     for (key, service) in &project.services {
         unmapped::refuse(key, service)?;
         let input = service::Input { app, project, key, service, images, files };
@@ -138,6 +147,7 @@ pub(crate) fn translate(
         }
         model.services.insert(name, translated);
     }
+    shares::link(&mut model);
     mark_jobs(&mut model);
     refuse_equal_routes(&model)?;
     let used = Used::of(&model);

@@ -7,7 +7,7 @@ use tokio::sync::{Semaphore, mpsc};
 use wharf_base::{Clock, Shutdown, Tasks};
 use wharf_docker::build::{self, Build};
 use wharf_docker::{Credentials, Engine, Output, push};
-use wharf_model::ports::{BuildRequest, BuiltImage, ImageBuilder, PortError};
+use wharf_model::ports::{BuildRequest, BuildSettings, BuiltImage, ImageBuilder, PortError};
 
 use crate::records::Records;
 use crate::{BuildsView, Config, Error};
@@ -97,7 +97,8 @@ impl Handle {
             target: request.target.as_deref(),
             args: &request.args,
             labels: &request.labels,
-            no_cache: false,
+            no_cache: request.settings.no_cache,
+            settings: settings(&request.settings),
         };
         let id = build::run(&engine, config.builder.into(), &build, output).await?;
         output.line(&format!("built {}, pushing {}", id.short(), request.reference)).await;
@@ -106,6 +107,19 @@ impl Handle {
         let reference = format!("{}@{digest}", without_tag(&request.reference));
         output.line(&format!("pushed {reference}")).await;
         Ok(BuiltImage { reference, digest })
+    }
+}
+
+fn settings(asked: &BuildSettings) -> build::Settings {
+    build::Settings {
+        pull: asked.pull,
+        cache_from: asked.cache_from.clone(),
+        extra_hosts: asked.extra_hosts.clone(),
+        network: asked.network.clone(),
+        platform: asked.platform.clone(),
+        shm_size_bytes: asked.shm_size_bytes,
+        ulimits: asked.ulimits.iter().map(|(name, limit)| (name.clone(), (limit.soft, limit.hard))).collect(),
+        tags: asked.tags.clone(),
     }
 }
 

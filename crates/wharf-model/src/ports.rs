@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, watch};
 use wharf_base::{Digest, ErrorCode};
 
-use crate::{Call, Change, Event, Frame, Generation, HostView, Name, Observed, PoolsObserved};
+use crate::{Call, Change, Event, Frame, Generation, HostView, Name, Observed, PoolsObserved, Ulimit};
 
 /// What a port answers when it can't do what was asked.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -111,6 +111,31 @@ pub struct BuildRequest {
     pub args: BTreeMap<String, String>,
     /// Labels of the image.
     pub labels: BTreeMap<String, String>,
+    /// What few builds set.
+    pub settings: BuildSettings,
+}
+
+/// Settings of a build that few set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BuildSettings {
+    /// Build every step anew.
+    pub no_cache: bool,
+    /// Ask registries for newer base images.
+    pub pull: bool,
+    /// Images whose layers may be used.
+    pub cache_from: Vec<String>,
+    /// Lines of `/etc/hosts` for RUN, `name:address`.
+    pub extra_hosts: Vec<String>,
+    /// Network for RUN: `default`, `none` or `host`.
+    pub network: Option<String>,
+    /// Platform of the image: `linux/arm64`.
+    pub platform: Option<String>,
+    /// Bytes of `/dev/shm` for RUN.
+    pub shm_size_bytes: Option<u64>,
+    /// Limits of processes of RUN by name.
+    pub ulimits: BTreeMap<String, Ulimit>,
+    /// Further names for the image on the Engine that builds.
+    pub tags: Vec<String>,
 }
 
 /// What was built and pushed.

@@ -84,7 +84,8 @@ fn specs(old: &ContainerSpec, new: &ContainerSpec) -> Vec<FieldChange> {
     for key in keys {
         let before = old.get(key).unwrap_or(&Value::Null);
         let value = new.get(key).unwrap_or(&Value::Null);
-        if before == value || (key == "image" && is_same_image) {
+        // When an image is pulled is no property of the container.
+        if before == value || (key == "image" && is_same_image) || key == "pull_policy" {
             continue;
         }
         match (key.as_str(), before, value) {
@@ -95,6 +96,14 @@ fn specs(old: &ContainerSpec, new: &ContainerSpec) -> Vec<FieldChange> {
                 let changed = names.into_iter().filter(|name| before.get(*name) != after.get(*name));
                 // Values of the environment are often secret, and people see plans.
                 changes.extend(changed.map(|name| FieldChange::named(format!("{key} {name}"))));
+            }
+            ("shares", before, after) => {
+                let of = |value: &Value| value.as_object().cloned().unwrap_or_default();
+                let (before, after) = (of(before), of(after));
+                let changed = after.keys().filter(|name| before.get(*name) != after.get(*name));
+                changes.extend(
+                    changed.map(|name| FieldChange::named(format!("{name}, whose container it uses"))),
+                );
             }
             _ => changes.push(FieldChange::between(compose_key(key), before, value)),
         }
@@ -118,6 +127,8 @@ fn compose_key(key: &str) -> &str {
         "mounts" => "volumes",
         "stop_grace_ms" => "stop_grace_period",
         "resources" => "deploy.resources",
+        "shm_size_bytes" => "shm_size",
+        "device_requests" => "gpus",
         other => other,
     }
 }
@@ -190,6 +201,20 @@ mod tests {
             ]
         );
         assert!(!words.concat().contains("hush"));
+    }
+
+    #[test]
+    fn what_is_used_of_others_counts_and_when_an_image_is_pulled_does_not() {
+        let db: wharf_model::Name = "db".parse().unwrap();
+        let using = |digest: &str| ContainerSpec {
+            shares: [(db.clone(), digest.to_owned())].into(),
+            ..ContainerSpec::default()
+        };
+        let words: Vec<String> = specs(&using("a"), &using("b")).iter().map(FieldChange::to_string).collect();
+        assert_eq!(words, ["db, whose container it uses"]);
+        let pulled =
+            ContainerSpec { pull_policy: wharf_model::PullPolicy::Always, ..ContainerSpec::default() };
+        assert_eq!(specs(&ContainerSpec::default(), &pulled), []);
     }
 
     #[test]

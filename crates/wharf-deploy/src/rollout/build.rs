@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use tokio::sync::mpsc;
-use wharf_compose::project::Build;
-use wharf_model::Event;
-use wharf_model::ports::BuildRequest;
+use wharf_compose::project::{self, Build, Service};
+use wharf_model::ports::{BuildRequest, BuildSettings};
+use wharf_model::{Event, Ulimit};
 
 use super::{Draft, Halt};
 use crate::Error;
@@ -19,19 +19,21 @@ const LINES_WAITING_MAX: usize = 1_024;
 
 /// Builds what the request asks for and returns the release that it makes.
 pub(super) async fn draft(engine: &Engine, run: &Run, request: DeployRequest) -> Result<Draft, Halt> {
-    let builds: Vec<(&String, &Build)> = request
+    let builds: Vec<(&String, &Service, &Build)> = request
         .project
         .services
         .iter()
-        .filter_map(|(name, service)| Some((name, service.build.as_ref()?)))
+        .filter_map(|(name, service)| Some((name, service, service.build.as_ref()?)))
         .collect();
     let mut images = BTreeMap::new();
     if !builds.is_empty() {
-        let names: Vec<&str> = builds.iter().map(|(name, _)| name.as_str()).collect();
+        let names: Vec<&str> = builds.iter().map(|(name, ..)| name.as_str()).collect();
         let work = async {
-            for (name, build) in &builds {
+            for (name, service, build) in &builds {
                 let context = request.contexts.get(*name).ok_or_else(|| missing(name))?;
-                let image = one(engine, run, name, build, context, builds.len() > 1).await?;
+                let image =
+                    one(engine, run, name, (build, service.platform.as_deref()), context, builds.len() > 1)
+                        .await?;
                 images.insert((*name).clone(), image);
             }
             let all: Vec<String> =
@@ -52,7 +54,7 @@ async fn one(
     engine: &Engine,
     run: &Run,
     name: &str,
-    build: &Build,
+    (build, platform): (&Build, Option<&str>),
     context: &BuildContext,
     is_prefixed: bool,
 ) -> Result<String, Halt> {
@@ -68,6 +70,7 @@ async fn one(
         args: build.args.clone(),
         // No label of ours: a label with the release would give every build a new digest.
         labels: build.labels.clone(),
+        settings: settings(build, platform),
     };
     let (sender, mut lines) = mpsc::channel(LINES_WAITING_MAX);
     let tell = async {
@@ -81,6 +84,22 @@ async fn one(
     let both = async { tokio::join!(engine.builder.build(request, sender), tell).0 };
     let built = engine.unless_ended(run, both).await?;
     Ok(built.map_err(|error| Halt::failed(format!("building {name}: {}", error.message)))?.reference)
+}
+
+/// What the file says about the build itself. Without a platform of its own it is for that of the service.
+fn settings(build: &Build, platform: Option<&str>) -> BuildSettings {
+    let limit = |limit: &project::Ulimit| Ulimit { soft: limit.soft, hard: limit.hard };
+    BuildSettings {
+        no_cache: build.no_cache,
+        pull: build.pull,
+        cache_from: build.cache_from.clone(),
+        extra_hosts: build.extra_hosts.iter().map(project::ExtraHost::to_engine).collect(),
+        network: build.network.clone(),
+        platform: build.platforms.first().map(String::as_str).or(platform).map(str::to_owned),
+        shm_size_bytes: build.shm_size_bytes,
+        ulimits: build.ulimits.iter().map(|(name, one)| (name.clone(), limit(one))).collect(),
+        tags: build.tags.clone(),
+    }
 }
 
 /// Name and tag of a service's image.

@@ -1,7 +1,7 @@
 //! Mounts: volumes by their real names, host paths as they are, relative paths as copies that travel.
 
-use wharf_compose::project::{Mount, MountKind};
-use wharf_model::{FileBundle, MountSource, MountSpec};
+use wharf_compose::project::{self, Mount, MountKind, Propagation, Selinux};
+use wharf_model::{FileBundle, MountOptions, MountSource, MountSpec};
 
 use super::service::Input;
 use super::{TranslateError, names};
@@ -40,7 +40,38 @@ pub(super) fn translate(
             ));
         }
     };
-    Ok(MountSpec { source, target: mount.target.clone(), read_only: mount.read_only, ..Default::default() })
+    Ok(MountSpec {
+        source,
+        target: mount.target.clone(),
+        read_only: mount.read_only,
+        options: options(&mount.options),
+    })
+}
+
+fn options(options: &project::MountOptions) -> MountOptions {
+    MountOptions {
+        propagation: options.propagation.map(propagation).map(str::to_owned),
+        selinux: options.selinux.map(|label| match label {
+            Selinux::Shared => 'z',
+            Selinux::Private => 'Z',
+        }),
+        must_exist: options.create_host_path == Some(false),
+        no_copy: options.no_copy,
+        size_bytes: options.size_bytes,
+        mode: options.mode,
+        ..MountOptions::default()
+    }
+}
+
+fn propagation(propagation: Propagation) -> &'static str {
+    match propagation {
+        Propagation::Private => "private",
+        Propagation::Rprivate => "rprivate",
+        Propagation::Shared => "shared",
+        Propagation::Rshared => "rshared",
+        Propagation::Slave => "slave",
+        Propagation::Rslave => "rslave",
+    }
 }
 
 fn relative(input: &Input<'_>, path: &str, read_only: bool) -> Result<FileBundle, TranslateError> {

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use wharf_compose::project::{Network, Project, Volume};
-use wharf_model::{Name, NetworkSpec, VolumeSpec};
+use sha2::{Digest as _, Sha256};
+use wharf_compose::project::{self, Network, Project, Volume};
+use wharf_model::{Ipam, IpamPool, Name, NetworkSpec, VolumeSpec};
 
 /// The real name of the network with this key.
 pub(super) fn network(app: &Name, project: &Project, key: &str) -> String {
@@ -35,13 +36,61 @@ pub(super) fn networks(app: &Name, project: &Project, used: &BTreeSet<String>) -
             driver: spec.driver.clone(),
             internal: spec.internal,
             labels: spec.labels.clone(),
-            ..Default::default()
+            attachable: spec.attachable,
+            enable_ipv6: spec.enable_ipv6,
+            disable_ipv4: false,
+            driver_opts: spec.driver_opts.clone(),
+            ipam: ipam(spec),
         })
         .filter(|spec| used.contains(&spec.name))
         .collect();
     specs.sort_by(|a, b| a.name.cmp(&b.name));
     specs.dedup_by(|a, b| a.name == b.name);
     specs
+}
+
+fn ipam(network: &Network) -> Ipam {
+    let pool = |pool: &project::IpamPool| IpamPool {
+        subnet: pool.subnet.clone(),
+        ip_range: pool.ip_range.clone(),
+        gateway: pool.gateway.clone(),
+        aux_addresses: pool.aux_addresses.clone(),
+    };
+    let ipam = &network.ipam;
+    Ipam {
+        driver: ipam.driver.clone(),
+        config: ipam.config.iter().map(pool).collect(),
+        options: ipam.options.clone(),
+    }
+}
+
+/// A digest of the settings of the network with this key that need another network when they change; `None` if the file
+/// makes none. Containers of it have to be made again with it.
+pub(super) fn settings(project: &Project, key: &str) -> Option<String> {
+    let network = project.networks.get(key).filter(|network| !network.external)?;
+    let Network {
+        external: _,
+        name: _,
+        driver,
+        driver_opts,
+        internal,
+        attachable,
+        enable_ipv6,
+        ipam,
+        labels: _,
+    } = network;
+    let is_plain = driver.as_deref().unwrap_or("bridge") == "bridge"
+        && driver_opts.is_empty()
+        && !internal
+        && !attachable
+        && !enable_ipv6
+        && *ipam == project::Ipam::default();
+    if is_plain {
+        return None;
+    }
+    let settings = (driver, driver_opts, internal, attachable, enable_ipv6, ipam);
+    let digest = Sha256::digest(serde_json::to_vec(&settings).expect("plain records are JSON"));
+    Some(wharf_base::hex(&digest)[..16].to_owned())
 }
 
 /// The volumes in `used`, in order of their names.

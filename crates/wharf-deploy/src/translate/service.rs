@@ -1,15 +1,13 @@
-//! One Compose service → its container, route and probe.
+//! One Compose service → its route, probe, order and the rest that is around its container.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use wharf_compose::project::{self, Condition, MountKind, Project, Protocol, Restart, Service, Strategy};
-use wharf_model::{
-    Balance, ContainerSpec, HealthCheck, Healthcheck, Name, NetworkAttachment, Probe, PublishedPort,
-    ResourceLimits, RestartPolicy, Serve, Transport, WaitFor,
-};
+use wharf_compose::project::{self, Condition, MountKind, Project, Service, Strategy};
+use wharf_model::{Balance, HealthCheck, Name, Probe, Serve, WaitFor};
 
-use super::{Model, RouteModel, ServiceModel, TranslateError, UploadedFile, mount, names};
+use super::container::millis;
+use super::{Model, RouteModel, ServiceModel, TranslateError, UploadedFile, container, names, shares};
 
 /// Grace after the start for a service that states none, in milliseconds.
 // 10 s: Docker's own grace for a stop; a server that needs longer to boot should say so in `start_period`.
@@ -40,7 +38,8 @@ pub(super) fn translate(
     let service = input.service;
     let name = service_name(input.key, &format!("services.{}", input.key))?;
     let x_wharf = &service.x_wharf;
-    let spec = container(input, model)?;
+    shares::check(input)?;
+    let spec = container::translate(input, model)?;
     let route = x_wharf.route.as_ref();
     let probe = probe(input, model)?;
     let rollout = x_wharf.rollout.as_ref();
@@ -65,105 +64,9 @@ pub(super) fn translate(
     Ok((name, translated))
 }
 
-fn service_name(text: &str, place: &str) -> Result<Name, TranslateError> {
+/// The name of a service that stands at `place`.
+pub(super) fn service_name(text: &str, place: &str) -> Result<Name, TranslateError> {
     text.parse().map_err(|error| TranslateError::new(place, format!("{error}"), "rename the service"))
-}
-
-fn container(input: &Input<'_>, model: &mut Model) -> Result<ContainerSpec, TranslateError> {
-    let service = input.service;
-    let image = input.images.get(input.key).or(service.image.as_ref()).ok_or_else(|| {
-        TranslateError::new(format!("services.{}", input.key), "it has no image", "add `image:` or `build:`")
-    })?;
-    let mut mounts = Vec::with_capacity(service.volumes.len());
-    for mount in &service.volumes {
-        mounts.push(mount::translate(input, mount, &mut model.files)?);
-    }
-    Ok(ContainerSpec {
-        image: image.clone(),
-        command: service.command.clone(),
-        entrypoint: service.entrypoint.clone(),
-        environment: service.environment.clone(),
-        labels: service.labels.clone(),
-        working_dir: service.working_dir.clone(),
-        user: service.user.clone(),
-        hostname: service.hostname.clone(),
-        init: service.init,
-        expose: service.expose.iter().map(|port| (port.port, transport(port.protocol))).collect(),
-        ports: service.ports.iter().map(published).collect(),
-        mounts,
-        networks: networks(input),
-        healthcheck: service.healthcheck.as_ref().map(healthcheck),
-        restart: restart(service.restart),
-        stop_signal: service.stop_signal.clone(),
-        stop_grace_ms: service.stop_grace_period.map(millis),
-        resources: resources(service),
-        container_name: service.container_name.clone(),
-        ..Default::default()
-    })
-}
-
-fn networks(input: &Input<'_>) -> Vec<NetworkAttachment> {
-    let attach = |(key, part): (&String, &project::ServiceNetwork)| {
-        let mut aliases = vec![input.key.to_owned()];
-        aliases.extend(part.aliases.iter().filter(|alias| *alias != input.key).cloned());
-        let network = names::network(input.app, input.project, key);
-        NetworkAttachment { network, aliases, ..Default::default() }
-    };
-    input.service.networks.iter().map(attach).collect()
-}
-
-fn published(port: &project::Port) -> PublishedPort {
-    PublishedPort {
-        host_ip: port.host_ip.clone(),
-        host_port: port.published,
-        container_port: port.target,
-        transport: transport(port.protocol),
-    }
-}
-
-fn transport(protocol: Protocol) -> Transport {
-    match protocol {
-        Protocol::Tcp => Transport::Tcp,
-        Protocol::Udp => Transport::Udp,
-    }
-}
-
-fn healthcheck(check: &project::Healthcheck) -> Healthcheck {
-    if check.disable {
-        return Healthcheck { test: vec!["NONE".to_owned()], ..Healthcheck::default() };
-    }
-    Healthcheck {
-        test: check.test.clone().unwrap_or_default(),
-        interval_ms: check.interval.map(millis),
-        timeout_ms: check.timeout.map(millis),
-        retries: check.retries,
-        start_period_ms: check.start_period.map(millis),
-        ..Default::default()
-    }
-}
-
-fn restart(restart: Option<Restart>) -> RestartPolicy {
-    match restart {
-        None | Some(Restart::No) => RestartPolicy::No,
-        Some(Restart::Always) => RestartPolicy::Always,
-        Some(Restart::OnFailure(most)) => RestartPolicy::OnFailure(most),
-        Some(Restart::UnlessStopped) => RestartPolicy::UnlessStopped,
-    }
-}
-
-fn resources(service: &Service) -> ResourceLimits {
-    let (limits, reservations) = (&service.deploy.limits, &service.deploy.reservations);
-    ResourceLimits {
-        nano_cpus: limits.cpus.map(|cpus| (cpus * 1e9).round() as i64),
-        memory_bytes: limits.memory_bytes.map(signed),
-        memory_reservation_bytes: reservations.memory_bytes.map(signed),
-        pids: limits.pids,
-        ..Default::default()
-    }
-}
-
-fn signed(bytes: u64) -> i64 {
-    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 fn after(input: &Input<'_>) -> Result<BTreeMap<Name, WaitFor>, TranslateError> {
@@ -277,8 +180,4 @@ fn warn_of_ignored(input: &Input<'_>, model: &mut Model) {
     for key in ignored {
         model.warnings.push(format!("{}: {key} has no effect on a single Engine", input.key));
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

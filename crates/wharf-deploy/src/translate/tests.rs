@@ -5,6 +5,8 @@ use wharf_model::MountSource;
 
 use super::*;
 
+mod settings;
+
 fn digest(byte: &str) -> String {
     format!("sha256:{}", byte.repeat(32))
 }

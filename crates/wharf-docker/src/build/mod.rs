@@ -53,6 +53,36 @@ pub struct Build<'a> {
     pub labels: &'a BTreeMap<String, String>,
     /// Build every step anew.
     pub no_cache: bool,
+    /// What few builds set.
+    pub settings: Settings,
+}
+
+/// Settings of a build that few set. What is not set is the Engine's default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Ask registries for newer base images.
+    pub pull: bool,
+    /// Images whose layers may be used.
+    pub cache_from: Vec<String>,
+    /// Lines of `/etc/hosts` for RUN, `name:address`.
+    pub extra_hosts: Vec<String>,
+    /// Network for RUN: `default`, `none` or `host`.
+    pub network: Option<String>,
+    /// Platform of the image: `linux/arm64`.
+    pub platform: Option<String>,
+    /// Bytes of `/dev/shm` for RUN.
+    pub shm_size_bytes: Option<u64>,
+    /// Limits of processes of RUN by name: (soft, hard).
+    pub ulimits: BTreeMap<String, (i64, i64)>,
+    /// Further names for the image on this Engine.
+    pub tags: Vec<String>,
+}
+
+impl Settings {
+    /// BuildKit has these since Engine 23 (API 1.42) and leaves them out without a word before.
+    fn needs_classic(&self, api_minor: u32) -> bool {
+        api_minor < 42 && (self.shm_size_bytes.is_some() || !self.ulimits.is_empty())
+    }
 }
 
 /// Builds and returns the id of the image. Lines of progress go to `output`.
@@ -66,7 +96,7 @@ pub async fn run(
     output: &mut Output,
 ) -> Result<Digest, Error> {
     let is_buildkit = match builder {
-        Builder::Auto => engine.has_buildkit(),
+        Builder::Auto => engine.has_buildkit() && !build.settings.needs_classic(engine.api_minor()),
         Builder::Buildkit => true,
         Builder::Classic => false,
     };

@@ -31,6 +31,7 @@ async fn run(
         args: &map,
         labels: &labels,
         no_cache: true,
+        settings: Default::default(),
     };
     let (sender, mut receiver) = mpsc::channel(1000);
     let mut output = Output::to(sender);
@@ -122,6 +123,7 @@ async fn missing_archive_is_named() {
         args: &none,
         labels: &none,
         no_cache: false,
+        settings: Default::default(),
     };
     let error = build::run(&engine, Builder::Auto, &request, &mut Output::discard()).await.unwrap_err();
     assert_eq!(error.to_string(), "cannot read /nowhere/context.tar");

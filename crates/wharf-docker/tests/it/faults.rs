@@ -89,6 +89,7 @@ async fn refusals_and_wrong_traces_of_a_build_are_errors() {
         args: &none,
         labels: &none,
         no_cache: false,
+        settings: Default::default(),
     };
     for (answer, expected) in [
         ("HTTP/1.1 503 X\r\ncontent-length: 17\r\n\r\n{\"message\":\"full\"", "cannot build x:1: "),

@@ -98,6 +98,7 @@ pub(crate) async fn tool_image(engine: &Engine, name: &str) -> String {
         args: &none,
         labels: &none,
         no_cache: false,
+        settings: Default::default(),
     };
     build::run(engine, Builder::Auto, &request, &mut Output::discard()).await.unwrap();
     tag

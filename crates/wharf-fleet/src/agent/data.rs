@@ -196,6 +196,12 @@ mod tests {
         let mut document = serde_json::to_value(&stored).unwrap();
         std::fs::write(data.desired_path(), document.to_string()).unwrap();
         assert_eq!(data.desired().unwrap(), Some(stored));
+        document["apps"]["shop"] =
+            serde_json::json!({ "instances": [crate::testing::instance("shop", "web", 1, 1)] });
+        document["apps"]["shop"]["instances"][0]["spec"]["novel"] = true.into();
+        std::fs::write(data.desired_path(), document.to_string()).unwrap();
+        let unknown = data.desired().unwrap().unwrap().unknown;
+        assert_eq!(unknown.into_values().collect::<Vec<_>>(), ["spec.novel"], "it is stored as it came");
         document["version"] = 99.into();
         for bad in [document.to_string(), "{".to_owned(), String::new()] {
             std::fs::write(data.desired_path(), bad).unwrap();

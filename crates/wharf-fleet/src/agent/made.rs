@@ -1,13 +1,14 @@
 //! What containers need besides themselves and is made on the host: networks, volumes, directories.
 //!
-//! What exists is used if it has the settings that the user asked for. A network of ours with others is made anew as soon
-//! as nobody is in it; a volume holds data and is never touched: it is an error that says so.
+//! What exists is used if it has the settings that the user asked for. A network of ours with others is made anew, and those
+//! that were in it join the new one; a volume holds data and is never touched: it is an error that says so.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
 use wharf_docker::bollard::models::{
-    Ipam, IpamConfig, NetworkCreateRequest, NetworkInspect, Volume, VolumeCreateRequest,
+    Ipam, IpamConfig, NetworkCreateRequest, NetworkDisconnectRequest, NetworkInspect, Volume,
+    VolumeCreateRequest,
 };
 use wharf_docker::bollard::query_parameters::InspectNetworkOptions;
 use wharf_docker::{Engine, Error as DockerError};
@@ -33,14 +34,22 @@ pub(super) async fn network(job: &Job, name: &str) -> Result<(), Error> {
                 .is_some_and(|owner| *owner == job.shop.owner);
             let Some(setting) = network_difference(&spec, &found).filter(|_| is_ours) else { return Ok(()) };
             let doing = format!("make network {name} anew, because its `{setting}` has changed");
+            tracing::info!(network = name, setting, "a network is made anew");
+            // Those that stay are put back into the new one as they are after any change by hand.
+            for container in found.containers.unwrap_or_default().into_keys() {
+                let request = NetworkDisconnectRequest { container, force: Some(true) };
+                if let Err(error) = docker.disconnect_network(name, request).await {
+                    // 403: it is not connected.
+                    unless(&[403, 404], &doing, error)?;
+                }
+            }
             let removed = docker.remove_network(name).await.map_err(|error| DockerError::api(&doing, error));
             match removed {
                 Ok(()) => {}
                 Err(error) if error.status() == Some(404) => {}
                 Err(error) => {
                     return Err(Error::Invalid(format!(
-                        "{error}\n  hint: it is made anew once no container is in it; \
-                         `docker network inspect {name}` lists them"
+                        "{error}\n  hint: is somebody in it? `docker network inspect {name}` lists them"
                     )));
                 }
             }

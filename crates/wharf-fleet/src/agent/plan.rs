@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use wharf_model::{Instance, MountSource, Name, RestartPolicy, WaitFor};
+use wharf_model::{ContainerSpec, Instance, MountSource, Name, RestartPolicy, SharedPlace, WaitFor};
 
 use super::drift::{self, Deviation};
 use super::found::{Found, Run};
@@ -134,6 +134,7 @@ impl Wanted {
         let writes =
             |source: &MountSource| matches!(source, MountSource::Volume(_) | MountSource::HostPath(_));
         spec.container_name.is_some()
+            || has_fixed_place(spec)
             || spec.ports.iter().any(|port| port.host_port.is_some())
             || spec.mounts.iter().any(|mount| !mount.read_only && writes(&mount.source))
     }
@@ -142,6 +143,19 @@ impl Wanted {
     fn is_met_by(&self, found: &Found) -> bool {
         found.instance == self.instance.id && found.spec == self.hash
     }
+}
+
+/// Interfaces that are not its own, or an address that is there once.
+fn has_fixed_place(spec: &ContainerSpec) -> bool {
+    let is_shared = match &spec.network_mode {
+        Some(SharedPlace::Named(mode)) => mode == "host",
+        Some(SharedPlace::Service(_) | SharedPlace::Container(_)) => true,
+        None => false,
+    };
+    let is_fixed = |part: &wharf_model::NetworkAttachment| {
+        part.ipv4_address.is_some() || part.ipv6_address.is_some() || part.mac_address.is_some()
+    };
+    is_shared || spec.mac_address.is_some() || spec.networks.iter().any(is_fixed)
 }
 
 /// The containers of the services whose interfaces, processes or volumes `wanted` uses: those of its own release if

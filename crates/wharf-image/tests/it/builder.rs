@@ -33,6 +33,7 @@ fn request(folder: &Folder, reference: &str) -> BuildRequest {
         target: None,
         args: BTreeMap::from([("VERSION".to_owned(), "7".to_owned())]),
         labels: BTreeMap::from([("wharf.app".to_owned(), "shop".to_owned())]),
+        settings: Default::default(),
     }
 }
 

@@ -3,6 +3,7 @@
 //! A deploy is resolved here, with the user's environment: the Compose files become a project, each build context an
 //! archive, each relative bind mount one too. The server gets all of it and does the rest.
 
+mod inputs;
 mod list;
 mod saved;
 mod upload;

@@ -3,6 +3,7 @@
 //! Which files, profiles and name is decided as in Compose: options, then `COMPOSE_FILE`, `COMPOSE_PROFILES` and
 //! `COMPOSE_PROJECT_NAME` of the shell or of `.env`, then what lies in the directory.
 
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -43,11 +44,22 @@ pub(super) struct Application {
     pub(super) project: Project,
     pub(super) places: Places,
     pub(super) directory: PathBuf,
+    /// Variables of its .env.
+    pub(super) dotenv: BTreeMap<String, String>,
+}
+
+impl Application {
+    /// A variable as `${…}` sees it: as in Compose, the shell wins over .env.
+    pub(super) fn variable(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok().or_else(|| self.dotenv.get(name).cloned())
+    }
 }
 
 /// What was found in the files.
 pub(super) struct Found {
     pub(super) directory: PathBuf,
+    /// Variables of .env.
+    pub(super) dotenv: BTreeMap<String, String>,
     pub(super) result: Result<Loaded, Errors>,
     /// Warnings about .env.
     pub(super) warnings: Vec<Diagnostic>,
@@ -55,12 +67,12 @@ pub(super) struct Found {
 
 /// Loads the application; warnings go to standard error.
 pub(super) fn load(source: &Source<'_>) -> anyhow::Result<Application> {
-    let Found { directory, result, warnings } = find(source)?;
+    let Found { directory, dotenv, result, warnings } = find(source)?;
     let loaded = result.map_err(|errors| usage(errors.to_string()))?;
     for warning in warnings.iter().chain(&loaded.warnings) {
         eprintln!("warning: {warning}");
     }
-    Ok(Application { project: loaded.project, places: loaded.places, directory })
+    Ok(Application { project: loaded.project, places: loaded.places, directory, dotenv })
 }
 
 /// Reads the files and loads them. Errors: they can't be read; what is wrong *in* them is in the result.
@@ -97,7 +109,7 @@ pub(super) fn find(source: &Source<'_>) -> anyhow::Result<Found> {
         ..Options::default()
     };
     let result = wharf_compose::load(&sources, &environment, &mut reader, &options);
-    Ok(Found { directory, result, warnings: dotenv.warnings })
+    Ok(Found { directory, dotenv: dotenv.variables, result, warnings: dotenv.warnings })
 }
 
 /// The name of the application that a command means: given, or that of ./compose.yaml.

@@ -20,6 +20,7 @@ mod deploy;
 mod docker;
 mod help;
 mod hosts;
+mod keys;
 mod load;
 mod lost_host;
 mod operate;

@@ -20,6 +20,11 @@ pub(super) fn all(spec: &ContainerSpec, place: &Place<'_>) -> (Vec<Mount>, Vec<S
             (MountSource::HostPath(path), Some(label)) => {
                 binds.push(format!("{path}:{}:{},{label}", one.target, bind_mode(one)));
             }
+            // Several containers may show one copy, so its label is never private.
+            (MountSource::Files(digest), Some(_)) => {
+                let path = place.files.get(&files::key(digest, one.options.owner));
+                binds.extend(path.map(|path| format!("{}:{}:ro,z", shown(path), one.target)));
+            }
             _ => mounts.push(mount(one, place)),
         }
     }

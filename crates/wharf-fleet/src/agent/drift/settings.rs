@@ -75,7 +75,9 @@ impl Settings {
         let mut all = Vec::new();
         for (index, (name, takes_none)) in NUMBERS.into_iter().enumerate() {
             let (should, is) = (self.numbers[index], found.numbers[index]);
-            if should != is {
+            // Where the kernel has none, the Engine warns and leaves it out; an update can't take it away.
+            let is_discarded = name == "blkio weight" && is == 0;
+            if should != is && !is_discarded {
                 let (is, should_be) = (amount(name, is), amount(name, should));
                 all.push(Setting {
                     name,

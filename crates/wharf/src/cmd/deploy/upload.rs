@@ -10,13 +10,17 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use tokio_util::io::ReaderStream;
 use wharf_compose::project::{MountKind, Project};
-use wharf_deploy::api::{BuildContext, DeployRequest, Uploaded, UploadedFile};
+use wharf_deploy::api::{BuildContext, DeployRequest, Uploaded, UploadedFile, config_upload};
 use wharf_http::Client;
 use wharf_image::{ContextLimits, pack_context};
 
 use super::super::project::Application;
+use super::inputs;
 use crate::failure::usage;
 use crate::output::{Output, bytes};
+
+/// A build's context, the path of its Dockerfile, and the Dockerfile itself where that is in the Compose file.
+type Source = (String, Option<String>, Option<String>);
 
 /// Uploads everything and returns the request that names it. Equal contexts are uploaded once.
 pub(super) async fn all(
@@ -25,12 +29,14 @@ pub(super) async fn all(
     message: String,
     output: Output,
 ) -> anyhow::Result<DeployRequest> {
-    let Application { mut project, places, directory } = application;
+    let configs = inputs::configs(&application)?;
+    let Application { mut project, places, directory, .. } = application;
+    inputs::read_profiles(&mut project, &directory)?;
     let mut contexts = BTreeMap::new();
-    let mut packed: BTreeMap<(String, Option<String>), BuildContext> = BTreeMap::new();
+    let mut packed: BTreeMap<Source, BuildContext> = BTreeMap::new();
     for (name, service) in &mut project.services {
         let Some(build) = &mut service.build else { continue };
-        let key = (build.context.clone(), build.dockerfile.clone());
+        let key = (build.context.clone(), build.dockerfile.clone(), build.dockerfile_inline.clone());
         if !packed.contains_key(&key) {
             let context =
                 context(client, &directory, &key, output).await.with_context(|| format!("service {name}"))?;
@@ -38,20 +44,28 @@ pub(super) async fn all(
         }
         contexts.insert(name.clone(), packed[&key].clone());
     }
-    let files = files(client, &mut project, &directory, output).await?;
+    let mut files = files(client, &mut project, &directory, output).await?;
+    for (key, config) in configs {
+        output.progress(&format!("uploading config {key} …"));
+        let Uploaded { digest, size } = upload(client, &config.path).await?;
+        files.insert(config_upload(&key), UploadedFile { digest, size, is_file: true });
+        output.progress_done();
+    }
     Ok(DeployRequest { project, contexts, files, places, message, plan: None })
 }
 
 async fn context(
     client: &Client,
     directory: &Path,
-    (context, dockerfile): &(String, Option<String>),
+    (context, dockerfile, inline): &Source,
     output: Output,
 ) -> anyhow::Result<BuildContext> {
+    let inline = inline.as_deref().map(inputs::inline_dockerfile).transpose()?;
     let folder = directory.join(context);
     output.progress(&format!("packing {} …", folder.display()));
     let archive = Scratch::new("context.tar")?;
-    let (path, dockerfile) = (archive.path.clone(), dockerfile.clone());
+    let inline_path = inline.as_ref().map(|file| file.path.display().to_string());
+    let (path, dockerfile) = (archive.path.clone(), inline_path.or_else(|| dockerfile.clone()));
     let packed = tokio::task::spawn_blocking(move || {
         pack_context(&folder, dockerfile.as_deref(), &path, ContextLimits::default())
     })
@@ -123,12 +137,12 @@ async fn upload(client: &Client, path: &Path) -> anyhow::Result<Uploaded> {
 }
 
 /// A file that is removed when it is no longer needed.
-struct Scratch {
-    path: std::path::PathBuf,
+pub(super) struct Scratch {
+    pub(super) path: std::path::PathBuf,
 }
 
 impl Scratch {
-    fn new(name: &str) -> anyhow::Result<Scratch> {
+    pub(super) fn new(name: &str) -> anyhow::Result<Scratch> {
         let mut random = [0; 8];
         rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
         let folder = std::env::temp_dir();
