@@ -46,6 +46,26 @@ pub(crate) fn seal_for<'a>(
     Ok(String::from_utf8(bytes).expect("armour is ASCII"))
 }
 
+/// An age file as armoured text; one that is armoured already stays as it is.
+///
+/// Errors: `TooLarge`, `Damaged` for armour that is no text.
+pub fn armour(file: &[u8]) -> Result<String, Error> {
+    if file.len() > FILE_BYTES_MAX {
+        return Err(Error::TooLarge { what: "the age file".to_owned(), max: FILE_BYTES_MAX });
+    }
+    let text = if file.trim_ascii_start().starts_with(b"-----BEGIN") {
+        file.to_vec()
+    } else {
+        let write = || -> std::io::Result<Vec<u8>> {
+            let mut writer = ArmoredWriter::wrap_output(Vec::new(), Format::AsciiArmor)?;
+            writer.write_all(file)?;
+            writer.finish()
+        };
+        write().expect("writing to memory does not fail")
+    };
+    String::from_utf8(text).map_err(|_| Error::Damaged("its armour is no text".to_owned()))
+}
+
 /// Decrypts with whichever identity fits.
 ///
 /// Errors: `Damaged` when it is no age file or was changed, `NoKey` when no identity is among its recipients,

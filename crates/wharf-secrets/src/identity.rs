@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use age::secrecy::SecretString;
+use age::secrecy::{ExposeSecret as _, SecretString};
 use age::{Callbacks, IdentityFile};
 use zeroize::Zeroizing;
 
@@ -74,6 +74,13 @@ impl Identities {
     pub(crate) fn iter(&self) -> impl Iterator<Item = &dyn age::Identity> {
         self.all.iter().map(|one| &**one)
     }
+}
+
+/// Makes an age key: the text of its identity file, and its public half.
+pub fn generate_identity() -> (Zeroizing<String>, String) {
+    let identity = age::x25519::Identity::generate();
+    let (secret, public) = (identity.to_string(), identity.to_public().to_string());
+    (Zeroizing::new(format!("# public key: {public}\n{}\n", secret.expose_secret())), public)
 }
 
 #[derive(Clone)]

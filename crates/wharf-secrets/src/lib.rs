@@ -2,6 +2,7 @@
 //!
 //! - [`Document`]: the text inside of `secrets.age`, `NAME=value` lines.
 //! - [`seal`] and [`open`]: age files (<https://age-encryption.org/v1>) for [`Recipients`], with [`Identities`].
+//! - [`header`]: whose keys open an age file, without any key.
 //! - [`Vault`]: one machine's own key, and values sealed to it on disk; the server has one, every agent has one.
 //! - [`Memory`]: values as files that never touch a disk, for containers to mount.
 //! - [`Redactor`]: takes values out of whatever is about to be printed, stored or sent.
@@ -14,6 +15,7 @@ mod age_file;
 mod document;
 mod error;
 mod files;
+pub mod header;
 mod identity;
 mod memory;
 mod recipients;
@@ -21,11 +23,11 @@ mod redact;
 mod secret;
 mod vault;
 
-pub use age_file::{open, seal};
+pub use age_file::{armour, open, seal};
 pub use document::{Document, DocumentError, NAMES_MAX, TEXT_BYTES_MAX, VALUE_BYTES_MAX, is_name};
 pub use error::Error;
-pub use identity::{Ask, Identities};
-pub use memory::{Memory, default_directory};
+pub use identity::{Ask, Identities, generate_identity};
+pub use memory::{Memory, default_directory, is_in_memory};
 pub use recipients::{Recipient, Recipients};
 pub use redact::{MARK, RedactedStream, Redactor, VALUE_BYTES_MIN};
 pub use secret::{FINGERPRINT_LENGTH, Secret, is_fingerprint};

@@ -122,7 +122,8 @@ fn is_there(path: &Path, secret: &Secret) -> bool {
     matches!(read, Ok(Ok(_))) && *found == secret.expose()
 }
 
-fn is_in_memory(path: &Path) -> Result<bool, Error> {
+/// Whether a directory is on a tmpfs or ramfs. Errors: `File`.
+pub fn is_in_memory(path: &Path) -> Result<bool, Error> {
     let found = rustix::fs::statfs(path).map_err(|error| Error::file("look at", path, error.into()))?;
     // The type is signed, and of another width, depending on the machine.
     let kind = found.f_type as u64 & 0xffff_ffff;

@@ -5,6 +5,10 @@
 
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use sha2::{Digest as _, Sha256};
+
 use crate::Error;
 
 /// LIMIT: recipients of one file.
@@ -69,9 +73,22 @@ impl Recipient {
         &self.key
     }
 
+    /// The same key with another comment.
+    pub fn with_comment(mut self, comment: &str) -> Recipient {
+        self.comment = comment.to_owned();
+        self
+    }
+
     /// Whose it is, in the words of whoever added it.
     pub fn comment(&self) -> &str {
         &self.comment
+    }
+
+    /// What an age file calls an ssh key: base64 of the first four bytes of its SHA-256; `None` for an age key.
+    pub fn tag(&self) -> Option<String> {
+        let (_, body) = self.key.strip_prefix("ssh-")?.split_once(' ')?;
+        let wire = STANDARD.decode(body).or_else(|_| STANDARD_NO_PAD.decode(body)).ok()?;
+        Some(STANDARD_NO_PAD.encode(&Sha256::digest(&wire)[..4]))
     }
 
     pub(crate) fn as_age(&self) -> &dyn age::Recipient {

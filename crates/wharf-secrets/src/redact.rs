@@ -45,6 +45,8 @@ struct Known {
 /// An automaton over all forms.
 pub(crate) struct Matcher {
     automaton: AhoCorasick,
+    /// What it looks for, sorted.
+    forms: Vec<Vec<u8>>,
     length_max: usize,
 }
 
@@ -89,7 +91,10 @@ impl Redactor {
             .match_kind(MatchKind::Standard)
             .build(known.forms.iter().map(|form| form.as_slice()));
         match built {
-            Ok(automaton) => known.matcher = Some(Arc::new(Matcher { automaton, length_max })),
+            Ok(automaton) => {
+                let forms = known.forms.iter().cloned().collect();
+                known.matcher = Some(Arc::new(Matcher { automaton, forms, length_max }));
+            }
             // Only with more patterns than fit into 31 bits; the limit above is far below.
             Err(error) => tracing::error!(%error, "cannot look for new secrets in output"),
         }
@@ -129,9 +134,15 @@ impl Redactor {
 }
 
 impl Matcher {
-    /// Longest form, in bytes.
-    pub(crate) fn length_max(&self) -> usize {
-        self.length_max
+    /// How many of the last bytes may be the beginning of a value of which the rest is yet to come.
+    pub(crate) fn open_end(&self, bytes: &[u8]) -> usize {
+        let longest = bytes.len().min(self.length_max.saturating_sub(1));
+        let may_begin = |length: &usize| {
+            let end = &bytes[bytes.len() - length..];
+            let next = self.forms.partition_point(|form| form.as_slice() < end);
+            self.forms.get(next).is_some_and(|form| form.starts_with(end))
+        };
+        (1..=longest).rev().find(may_begin).unwrap_or(0)
     }
 
     /// The bytes that belong to a value: ranges that neither overlap nor touch, in order.
@@ -236,6 +247,23 @@ mod tests {
         }
         stream.finish(&mut out);
         assert_eq!(out, b"[secret]aa");
+    }
+
+    #[test]
+    fn only_what_may_begin_a_value_is_late() {
+        let mut stream = knowing(&["hunter2"]).stream();
+        let mut out = Vec::new();
+        stream.push(b"$ echo hun", &mut out);
+        assert_eq!(out, b"$ echo ");
+        stream.push(b"gry", &mut out);
+        assert_eq!(out, b"$ echo hungry");
+        stream.push(b" hunt", &mut out);
+        stream.flush(&mut out);
+        assert_eq!(out, b"$ echo hungry hunt", "whoever waits at a terminal sees it");
+        stream.push(b" hunter2 hunter", &mut out);
+        assert!(out.ends_with(b"hunt [secret] "));
+        stream.finish(&mut out);
+        assert!(out.ends_with(b"[secret] hunter"));
     }
 
     proptest! {

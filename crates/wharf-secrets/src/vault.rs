@@ -21,6 +21,7 @@ use zeroize::Zeroizing;
 
 use crate::age_file::{open_with, seal_for};
 use crate::files;
+use crate::identity::generate_identity;
 use crate::secret::{FINGERPRINT_LENGTH, is_fingerprint};
 use crate::{Error, Secret};
 
@@ -151,14 +152,9 @@ fn read_identity(path: &Path, bytes: &[u8]) -> Result<age::x25519::Identity, Err
 }
 
 fn make_identity(path: &Path) -> Result<age::x25519::Identity, Error> {
-    let identity = age::x25519::Identity::generate();
-    let text = Zeroizing::new(format!(
-        "# public key: {}\n{}\n",
-        identity.to_public(),
-        identity.to_string().expose_secret()
-    ));
+    let (text, _) = generate_identity();
     files::write(path, text.as_bytes())?;
-    Ok(identity)
+    read_identity(path, text.as_bytes())
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Redaction of output that comes in chunks.
 //!
-//! The end of what has come is held back as long as a value could begin in it. So at most the longest form is late, and
-//! a value is found wherever chunks cut it.
+//! The end of what has come is held back as long as a value may have begun in it. So at most the longest form is late,
+//! most output not at all, and a value is found wherever chunks cut it.
 
 use zeroize::Zeroizing;
 
@@ -25,14 +25,24 @@ impl RedactedStream {
     /// Takes a chunk; what can be shown goes to `out`.
     pub fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
         self.pending.extend_from_slice(chunk);
-        let held = self.redactor.matcher().map_or(0, |matcher| matcher.length_max().saturating_sub(1));
-        let safe = self.pending.len().saturating_sub(held);
+        let held = self.redactor.matcher().map_or(0, |matcher| matcher.open_end(&self.pending));
+        let safe = self.pending.len() - held;
         self.pass(safe, out);
+    }
+
+    /// Whether something is held back.
+    pub fn is_holding(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Gives out what is held back, because somebody waits for it. A value that goes on later is not found then.
+    pub fn flush(&mut self, out: &mut Vec<u8>) {
+        self.pass(self.pending.len(), out);
     }
 
     /// Nothing comes any more: all goes to `out`.
     pub fn finish(mut self, out: &mut Vec<u8>) {
-        self.pass(self.pending.len(), out);
+        self.flush(out);
     }
 
     /// Passes the first `safe` bytes on. No value that begins before them is cut by the end of what is pending.
