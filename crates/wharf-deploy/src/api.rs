@@ -181,6 +181,9 @@ pub struct DeployRequest {
     #[serde(default, skip_serializing_if = "Places::is_empty")]
     #[schemars(with = "BTreeMap<String, String>")]
     pub places: Places,
+    /// Secrets that it uses, encrypted.
+    #[serde(default, skip_serializing_if = "SealedSecrets::is_empty")]
+    pub secrets: SealedSecrets,
     /// A word about it, such as a commit's title.
     #[serde(default)]
     pub message: String,
@@ -230,6 +233,42 @@ impl SavedPlan {
         }
         Ok(plan)
     }
+}
+
+/// Secrets that come with a deploy, none of them in clear.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SealedSecrets {
+    /// The application's age file; this server must be one of its recipients.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<SealedFile>,
+    /// Values of Compose's `file:` and `environment:` secrets by their key, each an armoured age file for this server.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub given: BTreeMap<String, String>,
+}
+
+impl SealedSecrets {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.file.is_none() && self.given.is_empty()
+    }
+}
+
+/// An age file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SealedFile {
+    /// What errors call it: `secrets.age`.
+    pub name: String,
+    /// Its armoured text.
+    pub text: String,
+}
+
+/// Answer of `GET /secrets/recipient`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SecretsRecipient {
+    /// The server's public key, `age1…`.
+    pub recipient: String,
 }
 
 /// An uploaded build context.

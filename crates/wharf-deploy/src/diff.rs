@@ -56,6 +56,7 @@ pub(crate) fn diff(app: &Name, from: &Release, to: &Release) -> ReleaseDiff {
         }
     }
     files(&from.content, &to.content, &mut changes);
+    secrets(&from.content, &to.content, &mut changes);
     ReleaseDiff { app: app.clone(), from: reference(from), to: reference(to), changes }
 }
 
@@ -141,6 +142,24 @@ fn files(from: &Content, to: &Content, changes: &mut Vec<Change>) {
             after: after.map(told),
             is_hidden: false,
         });
+    }
+}
+
+/// Secrets whose value differs; neither value is known here.
+fn secrets(from: &Content, to: &Content, changes: &mut Vec<Change>) {
+    for name in names(&from.secrets, &to.secrets) {
+        let (before, after) = (from.secrets.get(name), to.secrets.get(name));
+        if before != after {
+            changes.push(Change {
+                service: None,
+                part: "secrets".to_owned(),
+                path: format!("secrets.{name}"),
+                kind: kind(before.is_some(), after.is_some()),
+                before: None,
+                after: None,
+                is_hidden: true,
+            });
+        }
     }
 }
 

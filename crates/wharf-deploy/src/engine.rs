@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use wharf_base::{Backoff, Clock, Tasks, power_loss};
 use wharf_model::ports::{Calls, EventSink, Hosts, ImageBuilder, Pools, PortError};
 use wharf_model::{AppDesired, Change, Event, Generation, Name};
+use wharf_secrets::{Redactor, Vault};
 use wharf_state::Database;
 
 use crate::api::StepView;
@@ -35,6 +36,8 @@ pub struct Deps {
     pub events: Arc<dyn EventSink>,
     /// The state database.
     pub database: Database,
+    /// Values of secrets, sealed.
+    pub vault: Arc<Vault>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Directory for uploads; made if it is missing.
@@ -52,6 +55,7 @@ pub(crate) struct Engine {
     pub(crate) calls: Arc<dyn Calls>,
     pub(crate) pools: Arc<dyn Pools>,
     pub(crate) builder: Arc<dyn ImageBuilder>,
+    pub(crate) vault: Arc<Vault>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) registry: String,
     pub(crate) fixed_routes: FixedRoutes,
@@ -72,6 +76,7 @@ impl Engine {
             calls: deps.calls,
             pools: deps.pools,
             builder: deps.builder,
+            vault: deps.vault,
             clock: deps.clock,
             registry: deps.registry,
             fixed_routes: deps.fixed_routes,
@@ -221,7 +226,8 @@ impl Engine {
         }
     }
 
-    fn tell(&self, run: &Run, step: StepView) {
+    fn tell(&self, run: &Run, mut step: StepView) {
+        Redactor::process().clean(&mut step.detail);
         self.emit(Event::DeployStep {
             deploy: run.id,
             app: run.app.clone(),

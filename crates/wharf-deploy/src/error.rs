@@ -17,6 +17,12 @@ pub enum Error {
     /// The project can't be carried out.
     #[error(transparent)]
     Translate(#[from] TranslateError),
+    /// Secrets that came along can't be read; what is told of them holds no value.
+    #[error("{file}: {reason}")]
+    SecretsFile { file: String, reason: String },
+    /// A value can't be kept or read.
+    #[error(transparent)]
+    Secrets(#[from] wharf_secrets::Error),
     /// No plan can be made now.
     #[error(transparent)]
     Plan(#[from] PlanError),
@@ -103,9 +109,11 @@ impl Error {
     /// How a caller may act on it.
     pub fn code(&self) -> ErrorCode {
         match self {
-            Error::Invalid(_) | Error::Translate(_) | Error::UploadMissing { .. } => {
-                ErrorCode::InvalidArgument
-            }
+            Error::Invalid(_)
+            | Error::Translate(_)
+            | Error::UploadMissing { .. }
+            | Error::SecretsFile { .. } => ErrorCode::InvalidArgument,
+            Error::Secrets(error) => error.code(),
             Error::Plan(_) | Error::Busy { .. } | Error::NoPrevious(_) => ErrorCode::Conflict,
             Error::NothingServes(_) | Error::NeverServed { .. } | Error::NotRunning(_) => ErrorCode::Conflict,
             Error::Ended(_) | Error::TooLate(_) | Error::Moved { .. } => ErrorCode::Conflict,

@@ -18,6 +18,7 @@ use crate::journal::Journal;
 use crate::mover;
 use crate::rollout::{self, Job, recover};
 use crate::run::{NewRun, Run};
+use crate::secrets::{self, Opened};
 use crate::store::{App, NewDeploy, NewRelease, Progress, Release, Store};
 use crate::uploads::Uploads;
 use crate::{Config, Error, diff, plan};
@@ -100,6 +101,11 @@ impl Handle {
         Ok(diff::diff(name, &read(from).await?, &read(to).await?))
     }
 
+    /// The public key of this server, `age1…`: what secrets are encrypted for.
+    pub fn secrets_recipient(&self) -> String {
+        self.engine.vault.recipient()
+    }
+
     /// Stores an upload. Durable once it returns.
     pub async fn upload(&self, body: axum::body::Body) -> Result<Uploaded, Error> {
         self.engine.uploads.store(body).await
@@ -113,11 +119,12 @@ impl Handle {
     /// What a deploy would do. Changes nothing.
     pub async fn plan(&self, app: &Name, request: &DeployRequest) -> Result<PlanView, Error> {
         self.check(app, request)?;
-        self.foresee(app, request).await
+        let opened = secrets::open(&self.engine.vault, request).await?;
+        self.foresee(app, request, &opened).await
     }
 
-    async fn foresee(&self, app: &Name, request: &DeployRequest) -> Result<PlanView, Error> {
-        let (plan, builds) = rollout::foresee(&self.engine, app, request).await?;
+    async fn foresee(&self, app: &Name, request: &DeployRequest, opened: &Opened) -> Result<PlanView, Error> {
+        let (plan, builds) = rollout::foresee(&self.engine, app, request, &opened.refs).await?;
         let (_, observed) = self.world();
         let mut lines = plan::lines(&plan);
         if !builds.is_empty() {
@@ -144,11 +151,12 @@ impl Handle {
     pub async fn deploy(&self, app: &Name, request: DeployRequest, by: &str) -> Result<Started, Error> {
         self.check(app, &request)?;
         // The parts that don't depend on builds are checked now, so that a mistake costs no build.
-        let now = self.foresee(app, &request).await?;
+        let opened = secrets::open(&self.engine.vault, &request).await?;
+        let now = self.foresee(app, &request, &opened).await?;
         if let Some(plan) = &request.plan {
             refuse_moved(app, plan, &now)?;
         }
-        self.begin(app, NewRelease::Next, What::Deploy, by, Job::Deploy(Box::new(request))).await
+        self.begin(app, NewRelease::Next, What::Deploy, by, Job::Deploy(Box::new((request, opened)))).await
     }
 
     /// Starts a rollback to `release`, or to the one before the active one.
@@ -316,7 +324,11 @@ impl Handle {
         let starting = engine.starting.lock().await;
         let (id, release) = engine.store.begin(new).await?;
         let uploads = match &job {
-            Job::Deploy(request) => uploads_of(request),
+            Job::Deploy(asked) => uploads_of(&asked.0),
+            Job::Move | Job::Remove | Job::Restart(_) | Job::Rollback | Job::Scale(_) => BTreeSet::new(),
+        };
+        let secrets = match &job {
+            Job::Deploy(asked) => asked.1.fingerprints().cloned().collect(),
             Job::Move | Job::Remove | Job::Restart(_) | Job::Rollback | Job::Scale(_) => BTreeSet::new(),
         };
         let run = Arc::new(Run::new(NewRun {
@@ -328,6 +340,7 @@ impl Handle {
             started,
             journal: Journal::new(engine.config.output_lines_max, Progress::default()),
             uploads,
+            secrets,
         }));
         engine.add_run(Arc::clone(&run));
         drop(starting);

@@ -25,6 +25,7 @@ mod plan;
 mod rollout;
 mod routes;
 mod run;
+mod secrets;
 mod store;
 mod strategy;
 mod translate;

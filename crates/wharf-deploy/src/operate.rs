@@ -5,6 +5,7 @@
 
 pub(crate) mod logs;
 pub(crate) mod one_off;
+mod printed;
 pub(crate) mod terminal;
 
 use wharf_model::{InstanceState, Name};

@@ -7,8 +7,8 @@ use wharf_http::api::Operation;
 
 use crate::api::{
     AppList, AppView, CommandRequest, DeployList, DeployRequest, DeployView, EndView, LogLineView, LogNote,
-    OutputView, PlanView, ReleaseDiff, ReleaseList, RestartRequest, RollbackRequest, ScaleRequest, Started,
-    StepView, Uploaded,
+    OutputView, PlanView, ReleaseDiff, ReleaseList, RestartRequest, RollbackRequest, ScaleRequest,
+    SecretsRecipient, Started, StepView, Uploaded,
 };
 use crate::operate::logs::LogsQuery;
 use crate::routes::DeploysQuery;
@@ -95,6 +95,12 @@ pub fn operations() -> Vec<Operation> {
         .answers_empty(202)
         .fails(&[Conflict])
         .leaves("deploy_aborted"),
+        Operation::get(
+            "/secrets/recipient",
+            "secretsRecipient",
+            "Answers the server's public key, for which secrets are encrypted",
+        )
+        .answers::<SecretsRecipient>(),
         Operation::post("/uploads", "upload", "Takes a build context or files for a deploy")
             .takes_bytes("A tar archive, as it is")
             .answers::<Uploaded>()

@@ -34,13 +34,15 @@ use crate::api::{DeployRequest, DeployState, EndView, What};
 use crate::engine::Engine;
 use crate::plan::Rollout;
 use crate::run::Run;
+use crate::secrets::{self, Opened};
 
-pub(crate) use prepare::{Draft, Foreseen, foresee, foresee_move};
+pub(crate) use prepare::{Draft, Foreseen, foresee, foresee_move, located};
 
 /// What a run is to do.
 #[derive(Clone, Debug)]
 pub(crate) enum Job {
-    Deploy(Box<DeployRequest>),
+    /// A release of this, with the secrets that it uses.
+    Deploy(Box<(DeployRequest, Opened)>),
     Move,
     Remove,
     /// Of these services; empty: of all.
@@ -108,7 +110,10 @@ pub(crate) async fn carry_out(engine: Arc<Engine>, run: Arc<Run>, job: Job) {
 async fn all_steps(engine: &Engine, run: &Run, job: Job) -> Result<(), Halt> {
     let draft = match job {
         Job::Restart(services) => return restart::restart(engine, run, &services).await,
-        Job::Deploy(request) => build::draft(engine, run, *request).await?,
+        Job::Deploy(asked) => {
+            let (request, opened) = *asked;
+            build::draft(engine, run, request, opened).await?
+        }
         other => prepare::draft(engine, run, other).await?,
     };
     let Some(rollout) = prepare::plan_step(engine, run, draft).await? else {
@@ -157,10 +162,12 @@ pub(crate) async fn conclude(engine: &Engine, run: &Run, result: Result<(), Halt
     };
     let ended = engine.clock.now();
     let millis = u64::try_from(ended.since(run.started).as_millis()).unwrap_or(u64::MAX);
-    let (error, log_tail) = match failure {
+    let (mut error, mut log_tail) = match failure {
         Some(failure) => (Some(failure.reason), failure.log_tail),
         None => (None, Vec::new()),
     };
+    let redactor = wharf_secrets::Redactor::process();
+    error.as_mut().into_iter().chain(&mut log_tail).for_each(|text| redactor.clean(text));
     let end = EndView { state, release: run.release(), error, log_tail, millis };
     let is_removed = run.what == What::Remove && state == DeployState::Succeeded;
     store_end(engine, run, &end, ended, is_removed).await;
@@ -187,4 +194,5 @@ async fn store_end(engine: &Engine, run: &Run, end: &EndView, ended: UnixMillis,
         tracing::warn!(%error, "old releases could not be removed");
     }
     crate::handle::prune_uploads(engine).await;
+    secrets::prune(engine).await;
 }

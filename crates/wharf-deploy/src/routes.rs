@@ -20,14 +20,14 @@ use wharf_model::Name;
 
 use crate::api::{
     AppList, AppView, DeployList, DeployRequest, DeployView, PlanView, ReleaseDiff, ReleaseList,
-    RestartRequest, RollbackRequest, ScaleRequest, Started, StreamItem, Uploaded,
+    RestartRequest, RollbackRequest, ScaleRequest, SecretsRecipient, Started, StreamItem, Uploaded,
 };
 use crate::handle::Handle;
 use crate::operate;
 use crate::operations::operations;
 
-/// LIMIT: bytes of a deploy request. 100 services with their environments are far below.
-const REQUEST_BYTES_MAX: usize = 4 << 20;
+/// LIMIT: bytes of a deploy request. 100 services with their environments are far below; an age file has up to 4 MiB.
+const REQUEST_BYTES_MAX: usize = 8 << 20;
 /// Deploys in an answer that states no limit.
 const DEPLOYS_DEFAULT: u32 = 50;
 
@@ -50,6 +50,7 @@ pub fn routes(handle: Handle) -> ApiRouter {
         .route("/apps/{app}/services/{service}/logs", get(operate::logs::route))
         .route("/apps/{app}/services/{service}/exec", get(operate::terminal::exec))
         .route("/apps/{app}/services/{service}/run", get(operate::terminal::run))
+        .route("/secrets/recipient", get(secrets_recipient))
         .route("/deploys", get(deploys))
         .route("/deploys/{id}", get(deploy_view))
         .route("/deploys/{id}/stream", get(stream))
@@ -76,6 +77,10 @@ async fn release_diff(
     Path((app, from, to)): Path<(String, String, String)>,
 ) -> Answer<ReleaseDiff> {
     Ok(Json(handle.release_diff(&name(app)?, release_number(&from)?, release_number(&to)?).await?))
+}
+
+async fn secrets_recipient(State(handle): State<Handle>) -> Json<SecretsRecipient> {
+    Json(SecretsRecipient { recipient: handle.secrets_recipient() })
 }
 
 async fn upload(

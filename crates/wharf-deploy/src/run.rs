@@ -22,6 +22,8 @@ pub(crate) struct Run {
     pub(crate) journal: Journal,
     /// Uploads that must not be removed meanwhile.
     pub(crate) uploads: BTreeSet<Digest>,
+    /// Fingerprints of secrets that must not be removed meanwhile.
+    pub(crate) secrets: BTreeSet<String>,
     release: AtomicU32,
     gate: Mutex<Gate>,
     cancel: CancellationToken,
@@ -45,6 +47,7 @@ pub(crate) struct NewRun {
     pub(crate) started: UnixMillis,
     pub(crate) journal: Journal,
     pub(crate) uploads: BTreeSet<Digest>,
+    pub(crate) secrets: BTreeSet<String>,
 }
 
 impl Run {
@@ -57,6 +60,7 @@ impl Run {
             started: new.started,
             journal: new.journal,
             uploads: new.uploads,
+            secrets: new.secrets,
             release: AtomicU32::new(new.release),
             gate: Mutex::new(Gate::Open),
             cancel: CancellationToken::new(),

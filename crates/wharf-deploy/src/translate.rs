@@ -8,6 +8,7 @@ mod configs;
 mod container;
 mod mount;
 mod names;
+mod secrets;
 mod security;
 mod service;
 mod shares;
@@ -20,7 +21,8 @@ use serde::{Deserialize, Serialize};
 use wharf_base::Digest;
 use wharf_compose::project::{DriftPolicy, HostSelector, Project, Reschedule};
 use wharf_model::{
-    Balance, ContainerSpec, FileBundle, HealthCheck, Name, NetworkSpec, Probe, Serve, VolumeSpec, WaitFor,
+    Balance, ContainerSpec, FileBundle, HealthCheck, Name, NetworkSpec, Probe, SecretRef, Serve, VolumeSpec,
+    WaitFor,
 };
 
 /// A tar archive that was uploaded for a relative bind mount.
@@ -118,7 +120,11 @@ pub struct TranslateError {
 }
 
 impl TranslateError {
-    fn new(place: impl Into<String>, message: impl Into<String>, hint: impl Into<String>) -> TranslateError {
+    pub(crate) fn new(
+        place: impl Into<String>,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> TranslateError {
         TranslateError { place: place.into(), message: message.into(), hint: hint.into() }
     }
 }
@@ -126,7 +132,8 @@ impl TranslateError {
 /// Translates `project` for application `app`.
 ///
 /// `images` has the reference of each service that was built; others use the project's `image`. `files` has the
-/// uploaded archive of each relative bind mount by its source as in the project.
+/// uploaded archive of each relative bind mount by its source as in the project. `secrets` has the reference of each name of
+/// a secret that the project uses.
 ///
 /// Errors: a name that can't be used, a relative bind mount that is writable or was not uploaded, a service without
 /// an image, two routes for the same host and path.
@@ -135,12 +142,13 @@ pub(crate) fn translate(
     project: &Project,
     images: &BTreeMap<String, String>,
     files: &BTreeMap<String, UploadedFile>,
+    secrets: &BTreeMap<String, SecretRef>,
 ) -> Result<Model, TranslateError> {
     let mut model = Model::default();
     unmapped::name_project(project);
     for (key, service) in &project.services {
-        unmapped::refuse(key, service)?;
-        let input = service::Input { app, project, key, service, images, files };
+        unmapped::name_service(service);
+        let input = service::Input { app, project, key, service, images, files, secrets };
         let (name, translated) = service::translate(&input, &mut model)?;
         if service.x_wharf.drift == Some(DriftPolicy::Report) {
             model.reported.insert(name.clone());

@@ -85,6 +85,9 @@ pub struct AgentConfig {
     #[serde(with = "wharf_base::duration")]
     #[schemars(with = "String")]
     pub retry_wait_max: Duration,
+    /// Directory in memory for the secrets of containers; `None` is /run/wharf/secrets for root, else below
+    /// $XDG_RUNTIME_DIR. Where it is on a disk, the agent mounts a tmpfs there.
+    pub secrets: Option<std::path::PathBuf>,
     /// What is done about a container that somebody changed by hand. `report` holds for all containers of the host;
     /// with `repair` a service may still ask for `report` (`x-wharf.drift`).
     pub drift: DriftPolicy,
@@ -120,6 +123,7 @@ impl Default for AgentConfig {
             drift: DriftPolicy::Repair,
             // Only people make orphans, and only people ask for them.
             orphans_interval: Duration::from_secs(60),
+            secrets: None,
         }
     }
 }

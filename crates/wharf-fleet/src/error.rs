@@ -33,6 +33,12 @@ pub enum Error {
     /// The Engine refused or does not answer.
     #[error(transparent)]
     Docker(#[from] wharf_docker::Error),
+    /// A secret can't be opened, kept or placed.
+    #[error(transparent)]
+    Secrets(#[from] wharf_secrets::Error),
+    /// The host has no part in which this secret occurs, or the server has lost it.
+    #[error("there is no secret {0} for this host")]
+    NoSuchSecret(String),
     /// A text is no join token.
     #[error(transparent)]
     TokenForm(#[from] JoinTokenError),
@@ -123,6 +129,7 @@ impl Error {
             Error::Disk(error) => error.code(),
             Error::Http(error) => error.code(),
             Error::Docker(error) => error.code(),
+            Error::Secrets(error) => error.code(),
             Error::TokenForm(_) | Error::Invalid(_) => ErrorCode::InvalidArgument,
             Error::Version(crate::Mismatch::Unreadable(_)) => ErrorCode::InvalidArgument,
             Error::Version(_) => ErrorCode::Unsupported,
@@ -131,7 +138,8 @@ impl Error {
             Error::NoSuchHost(_)
             | Error::NoSuchGeneration(_)
             | Error::NoSuchFiles(_)
-            | Error::NoSuchCall(_) => ErrorCode::NotFound,
+            | Error::NoSuchCall(_)
+            | Error::NoSuchSecret(_) => ErrorCode::NotFound,
             Error::HostInUse { .. } => ErrorCode::Conflict,
             Error::UnknownHost => ErrorCode::Unauthenticated,
             Error::Full(_) => ErrorCode::ResourceExhausted,

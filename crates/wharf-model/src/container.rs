@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Name;
 use crate::default::is_default;
+use crate::{SecretFile, SecretRef, SecretVariable};
 
 pub use device::{Device, DeviceRequest};
 pub use mount::{FileOwner, MountOptions, MountSource, MountSpec};
@@ -186,6 +187,20 @@ pub struct ContainerSpec {
     /// theirs is to be: a new one of theirs needs a new one here.
     #[serde(skip_serializing_if = "is_default")]
     pub shares: BTreeMap<Name, String>,
+    /// Secrets that are files in it.
+    #[serde(skip_serializing_if = "is_default")]
+    pub secrets: Vec<SecretFile>,
+    /// Variables whose values hold secrets, besides those of `environment`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub secret_environment: BTreeMap<String, SecretVariable>,
+}
+
+impl ContainerSpec {
+    /// Every secret that a container of this specification needs; some may be named twice.
+    pub fn secret_refs(&self) -> impl Iterator<Item = &SecretRef> {
+        let files = self.secrets.iter().map(|file| &file.secret);
+        files.chain(self.secret_environment.values().flat_map(|variable| &variable.secrets))
+    }
 }
 
 /// Where a container's output goes.

@@ -16,6 +16,7 @@ mod generation;
 mod host;
 mod name;
 pub mod ports;
+mod secret;
 mod table;
 mod traffic;
 
@@ -36,5 +37,6 @@ pub use host::{
     InstanceState, Liveness, Observed, Orphan, OrphanKind, OrphanOwner, OrphanTarget,
 };
 pub use name::{Name, NameError};
+pub use secret::{SecretFile, SecretRef, SecretVariable};
 pub use table::{Balance, HealthCheck, Route, Table, Target, TargetState};
 pub use traffic::{BalancerView, PoolsObserved, ReleaseTraffic};

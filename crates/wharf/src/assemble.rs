@@ -5,6 +5,7 @@
 
 mod api;
 mod balancer_alone;
+mod redacted;
 mod registry_access;
 
 use std::collections::BTreeSet;
@@ -18,11 +19,14 @@ use wharf_disk::DirLock;
 use wharf_http::pki::{Authority, ClientAuth};
 use wharf_model::Event;
 use wharf_model::ports::EventSink;
+use wharf_secrets::{Redactor, Vault};
 use wharf_state::{Database, EventLog};
 
 use crate::cli::Part;
 use crate::config::Config;
 use crate::{backup, pools};
+
+use redacted::Redacted;
 
 /// A server that runs; it ends when its tasks are stopped.
 pub(crate) struct Server {
@@ -38,6 +42,7 @@ struct Ground {
     database: Database,
     events: EventLog,
     authority: Arc<Authority>,
+    vault: Arc<Vault>,
     access: wharf_access::Handle,
     /// Names and addresses in the certificates of listeners off loopback.
     names: Vec<String>,
@@ -81,6 +86,9 @@ async fn ground(config: &Config, data: &Path, tasks: &Tasks) -> anyhow::Result<G
     let database = Database::open(&backup::refuse_emptied(&data)?)?;
     let events = EventLog::open(database.clone(), Arc::clone(&clock), tasks).await?;
     let authority = Arc::new(Authority::load_or_create(&data.join("ca"))?);
+    let vault = Arc::new(Vault::open(&data.join("secrets"))?);
+    // Containers that run print what they like: the values of kept releases are known from the start.
+    Redactor::process().add(&vault.all());
     let deps = wharf_access::Deps {
         database: database.clone(),
         events: events.clone(),
@@ -88,7 +96,7 @@ async fn ground(config: &Config, data: &Path, tasks: &Tasks) -> anyhow::Result<G
         data: data.clone(),
     };
     let access = wharf_access::start(config.access.clone(), deps, tasks).await?;
-    Ok(Ground { data, clock, database, events, authority, access, names: names(config) })
+    Ok(Ground { data, clock, database, events, authority, vault, access, names: names(config) })
 }
 
 /// Everything under which a listener off loopback may be reached.
@@ -155,8 +163,9 @@ async fn control(
         calls: Arc::new(fleet.clone()),
         pools: Arc::new(pools::merge(balancers, tasks)),
         builder: Arc::new(image.clone()),
-        events: Arc::new(ground.events.clone()),
+        events: Arc::new(Redacted(ground.events.clone())),
         database: ground.database.clone(),
+        vault: Arc::clone(&ground.vault),
         clock: Arc::clone(&ground.clock),
         data: ground.data.join("deploy"),
         registry: config.registry.image_address(),
@@ -196,7 +205,7 @@ async fn fleet(
     let api_port = config.api.listen.first().map_or(7700, SocketAddr::port);
     let deps = wharf_fleet::Deps {
         database: ground.database.clone(),
-        events: Arc::new(ground.events.clone()),
+        events: Arc::new(Redacted(ground.events.clone())),
         clock: Arc::clone(&ground.clock),
         authority: Arc::clone(&ground.authority),
         api_url: format!("{scheme}://{server_address}:{api_port}"),
@@ -205,6 +214,7 @@ async fn fleet(
             address: config.registry.image_address(),
             ca: registry_is_tls(config).then(|| ground.authority.certificate_pem().to_owned()),
         }),
+        secrets: Arc::clone(&ground.vault),
         files: Arc::new(move |digest| deploy.get()?.upload_path(digest)),
         local_host: config.docker.is_host.then(|| wharf_fleet::server::LocalHost {
             name: config.docker.name.clone(),

@@ -2,9 +2,9 @@
 //!
 //! A backup is one archive ([`wharf_disk::archive`]) of what the control plane needs to serve again: the state database
 //! as a consistent copy (SQLite's backup API, so the server goes on writing), the CA with its key, the first token, the
-//! local agent's owner id, and the files that stored releases mount. Not in it: the registry's blobs and names, build
-//! contexts, the balancer's table (computed anew) and what runs in volumes. So whoever reads a backup can sign hosts in:
-//! it has mode 0600.
+//! local agent's owner id, the secrets with their key, and the files that stored releases mount. Not in it: the registry's blobs and names, build
+//! contexts, the balancer's table (computed anew) and what runs in volumes. So whoever reads a backup can sign hosts in and
+//! open the secrets: it has mode 0600.
 
 mod restore;
 mod schedule;
@@ -20,7 +20,7 @@ pub(crate) use restore::{refuse_half_restored, restore};
 pub(crate) use schedule::{Settings, start};
 
 /// Files and directories (their files, one level) of the data directory that are kept, where they are there.
-const KEPT: [&str; 3] = ["ca", "token", "agent/owner"];
+const KEPT: [&str; 5] = ["ca", "token", "agent/owner", "secrets", "secrets/values"];
 /// Name of the state database in the data directory.
 const STATE: &str = "state.db";
 

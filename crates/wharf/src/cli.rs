@@ -5,6 +5,7 @@ mod compose_args;
 mod fleet_args;
 mod lab_args;
 mod operate_args;
+mod secrets_args;
 mod server_args;
 
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ pub(crate) use compose_args::{ComposeArgs, ComposeCommand};
 pub(crate) use fleet_args::{AgentArgs, HostCommand, JoinArgs, JoinRole};
 pub(crate) use lab_args::{DemoArgs, LabArgs, LabCommand, LabInitArgs};
 pub(crate) use operate_args::{ExecArgs, LogsCommand, ProcessArgs, RunArgs, TailArgs, TokenCommand};
+pub(crate) use secrets_args::{RecipientsAction, SecretsAction, SecretsArgs};
 pub(crate) use server_args::{BackupArgs, ConfigCommand, Part, RestoreArgs, UpArgs};
 
 /// Takes a web application packaged for Docker from source to production and keeps it fast there.
@@ -206,6 +208,12 @@ pub(crate) enum Command {
                             and is removed afterwards. The exit status is the command's."
     )]
     Run(RunArgs),
+    /// Secrets of an application, in an encrypted file that belongs into its repository
+    #[command(
+        after_help = "Examples:\n  wharf secrets init\n  wharf secrets set DB_PASSWORD\n  wharf secrets ls\n  wharf deploy\n\n\
+                      The file is an age file: `age -d -i ~/.ssh/id_ed25519 secrets.age` reads it too."
+    )]
+    Secrets(SecretsArgs),
     /// Tokens for people and programs: list, make, remove
     #[command(
         subcommand,

@@ -23,6 +23,7 @@ mod project;
 mod registry;
 mod releases;
 mod restart;
+mod secrets;
 mod terminal;
 mod token;
 mod up;
@@ -79,6 +80,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
             // These two pass Ctrl-C on.
             Command::Exec(arguments) => operate::exec(&global, arguments).await,
             Command::Run(arguments) => operate::run(&global, arguments).await,
+            Command::Secrets(arguments) => interruptible(secrets::run(&global, arguments, output)).await,
             Command::Token(command) => interruptible(token::run(&global, command, output)).await,
             Command::Events(arguments) => interruptible(events::run(&global, arguments, output)).await,
             Command::Registry(command) => interruptible(registry::run(&global, command, output)).await,

@@ -1,6 +1,6 @@
 //! Log lines of the program itself, on standard error.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 
 use tracing_subscriber::EnvFilter;
 
@@ -22,13 +22,28 @@ pub(crate) fn start(cli: &Cli) {
     let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| Clean(std::io::stderr()))
         .with_ansi(std::io::stderr().is_terminal() && !is_plain)
         .with_target(is_server)
         .init();
 }
 
-const OUR_CRATES: [&str; 13] = [
+/// Takes values of secrets out of each line.
+struct Clean<W>(W);
+
+impl<W: Write> Write for Clean<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        // The formatter hands over whole lines.
+        self.0.write_all(&wharf_secrets::Redactor::process().bytes(bytes))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}
+
+const OUR_CRATES: [&str; 14] = [
     "wharf_access",
     "wharf_balancer",
     "wharf_base",
@@ -42,4 +57,5 @@ const OUR_CRATES: [&str; 13] = [
     "wharf_image",
     "wharf_lab",
     "wharf_registry",
+    "wharf_secrets",
 ];

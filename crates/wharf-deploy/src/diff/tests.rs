@@ -9,6 +9,7 @@ fn release(number: u32, services: Value) -> Release {
     content(
         number,
         Content {
+            secrets: BTreeMap::new(),
             project: serde_json::from_value(project).unwrap(),
             images: BTreeMap::new(),
             files: BTreeMap::new(),

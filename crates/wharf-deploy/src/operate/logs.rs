@@ -19,6 +19,7 @@ use wharf_model::call::{LogLine, Logs};
 use wharf_model::frame::Status;
 use wharf_model::ports::Session;
 use wharf_model::{Call, Frame, Liveness, Name, Observed};
+use wharf_secrets::Redactor;
 
 use crate::api::{LogLineView, LogNote};
 use crate::engine::Engine;
@@ -173,7 +174,8 @@ impl Reading {
         }
     }
 
-    fn note(&mut self, host: &Name, message: String) {
+    fn note(&mut self, host: &Name, mut message: String) {
+        Redactor::process().clean(&mut message);
         self.ready.push_back(sse::Event::json("note", &LogNote { host: host.clone(), message }));
     }
 
@@ -187,7 +189,7 @@ impl Reading {
             instance: line.instance,
             at: line.at.to_string(),
             stream: stream.to_owned(),
-            text: line.text,
+            text: Redactor::process().text(&line.text).into_owned(),
         };
         self.ready.push_back(sse::Event::json("line", &view));
     }

@@ -50,7 +50,8 @@ pub(crate) async fn begin_with(
     content: &Content,
     request: CommandRequest,
 ) -> Result<(Session, Begun), Error> {
-    let model = translate::translate(app, &content.project, &content.images, &content.files)?;
+    let model =
+        translate::translate(app, &content.project, &content.images, &content.files, &content.secrets)?;
     let service_model = model.services.get(service).ok_or_else(|| Error::UnknownService {
         app: app.clone(),
         service: service.to_string(),

@@ -18,6 +18,7 @@ use wharf_model::frame::{FRAME_BYTES_MAX, Status};
 use wharf_model::ports::Session;
 use wharf_model::{Call, Event, Frame, Name, call};
 
+use super::printed::Printed;
 use super::{known_service, one_off, running};
 use crate::Error;
 use crate::api::CommandRequest;
@@ -29,6 +30,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 const PING_INTERVAL: Duration = Duration::from_secs(15);
 /// A client that answers no ping for so long is gone.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
+/// Longest time for which the end of a terminal's output is held back because a secret may begin there.
+const ECHO_MAX: Duration = Duration::from_millis(50);
 /// LIMIT: characters of a command in the audit log.
 const COMMAND_MAX: usize = 1_000;
 
@@ -91,18 +94,19 @@ async fn attend(engine: &Engine, caller: &Caller, app: Name, service: Name, what
     let (mut sink, mut messages) = socket.split();
     let begun = async {
         let request = request(&mut messages).await?;
-        match what {
-            What::Exec => {
-                begin_exec(engine, caller, &app, &service, request).await.map(|session| (session, None))
+        let has_terminal = request.terminal.is_some();
+        let (session, run) = match what {
+            What::Exec => (begin_exec(engine, caller, &app, &service, request).await?, None),
+            What::Run => {
+                let (session, run) = one_off::begin(engine, &caller.name, &app, &service, request).await?;
+                (session, Some(run))
             }
-            What::Run => one_off::begin(engine, &caller.name, &app, &service, request)
-                .await
-                .map(|(session, run)| (session, Some(run))),
-        }
+        };
+        Ok::<_, Error>((session, run, has_terminal))
     };
     match begun.await {
-        Ok((session, run)) => {
-            let last = pass_on(session, &mut sink, messages).await;
+        Ok((session, run, has_terminal)) => {
+            let last = pass_on(session, has_terminal, &mut sink, messages).await;
             if let Some(run) = run {
                 one_off::ended(engine, &run, last.as_ref());
             }
@@ -190,16 +194,20 @@ pub(super) fn shown(command: &[String]) -> String {
     text.chars().filter(|c| !c.is_control()).take(COMMAND_MAX).collect()
 }
 
-/// Until the call or the client ends. Returns the call's last status.
+/// Until the call or the client ends. Returns the call's last status. Values of secrets are taken out of what is printed.
 async fn pass_on(
     session: Session,
+    has_terminal: bool,
     sink: &mut SplitSink<WebSocket, Message>,
     mut messages: SplitStream<WebSocket>,
 ) -> Option<Status> {
     let Session { input, mut output } = session;
     let outwards = async {
         let mut ping = tokio::time::interval(PING_INTERVAL);
+        let mut printed = Printed::new();
         loop {
+            // Whoever types waits for the echo of each key; a program that reads waits for nothing.
+            let idle = tokio::time::sleep(ECHO_MAX);
             tokio::select! {
                 frame = output.recv() => match frame {
                     Some(frame) => {
@@ -207,16 +215,31 @@ async fn pass_on(
                             Frame::Status(status @ (Status::Exited { .. } | Status::Failed { .. })) => Some(status.clone()),
                             _ => None,
                         };
-                        if !send(sink, &frame).await || last.is_some() {
+                        for frame in printed.pass(frame) {
+                            if !send(sink, &frame).await {
+                                return last;
+                            }
+                        }
+                        if last.is_some() {
                             return last;
                         }
                     }
                     None => {
+                        for frame in printed.flush() {
+                            send(sink, &frame).await;
+                        }
                         let message = "the connection to the host has ended; the command may not have\n  hint: `wharf host ls` shows whether the host is up";
                         send(sink, &Frame::failed(ErrorCode::Unavailable, message)).await;
                         return None;
                     }
                 },
+                () = idle, if has_terminal && printed.is_holding() => {
+                    for frame in printed.flush() {
+                        if !send(sink, &frame).await {
+                            return None;
+                        }
+                    }
+                }
                 _ = ping.tick() => {
                     if sink.send(Message::Ping(bytes::Bytes::new())).await.is_err() {
                         return None;

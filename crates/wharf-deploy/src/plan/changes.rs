@@ -105,10 +105,34 @@ fn specs(old: &ContainerSpec, new: &ContainerSpec) -> Vec<FieldChange> {
                     changed.map(|name| FieldChange::named(format!("{name}, whose container it uses"))),
                 );
             }
+            ("secrets", before, after) => {
+                changes.extend(named_members(before, after, "/secret/name", "secrets"));
+            }
+            ("secret_environment", before, after) => {
+                let none = serde_json::Map::new();
+                let (before, after) =
+                    (before.as_object().unwrap_or(&none), after.as_object().unwrap_or(&none));
+                let names: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+                let changed = names.into_iter().filter(|name| before.get(*name) != after.get(*name));
+                changes.extend(changed.map(|name| FieldChange::named(format!("environment {name}"))));
+            }
             _ => changes.push(FieldChange::between(compose_key(key), before, value)),
         }
     }
     changes
+}
+
+/// The members of two lists that are not in both, by the name at `pointer`.
+fn named_members(before: &Value, after: &Value, pointer: &str, field: &str) -> Vec<FieldChange> {
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let (before, after) = (list(before), list(after));
+    let only = |some: &[Value], others: &[Value]| -> Vec<Value> {
+        some.iter().filter(|one| !others.contains(one)).cloned().collect()
+    };
+    let changed = [only(&before, &after), only(&after, &before)].concat();
+    let names: std::collections::BTreeSet<&str> =
+        changed.iter().filter_map(|one| one.pointer(pointer)?.as_str()).collect();
+    names.into_iter().map(|name| FieldChange::named(format!("{field} {name}"))).collect()
 }
 
 /// The same bytes from the same repository, whatever the registry is called now.

@@ -41,7 +41,7 @@ impl Paper {
         let project = json!({ "name": "shop", "services": services, "volumes": volumes });
         let project = serde_json::from_value(project).unwrap();
         let app = name("shop");
-        let model = translate(&app, &project, &BTreeMap::new(), &BTreeMap::new()).unwrap();
+        let model = translate(&app, &project, &BTreeMap::new(), &BTreeMap::new(), &BTreeMap::new()).unwrap();
         plan(&Input {
             app: &app,
             release,

@@ -6,19 +6,28 @@ use tokio::sync::mpsc;
 use wharf_compose::project::{self, Build, Service};
 use wharf_model::ports::{BuildRequest, BuildSettings};
 use wharf_model::{Event, Ulimit};
+use wharf_secrets::Redactor;
 
 use super::{Draft, Halt};
 use crate::Error;
 use crate::api::{BuildContext, DeployRequest};
 use crate::engine::Engine;
 use crate::run::Run;
+use crate::secrets::{self, Opened};
 use crate::store::Content;
 
 /// LIMIT: lines of output that wait to be told. The builder goes on when nobody reads, so a burst may lose none.
 const LINES_WAITING_MAX: usize = 1_024;
 
 /// Builds what the request asks for and returns the release that it makes.
-pub(super) async fn draft(engine: &Engine, run: &Run, request: DeployRequest) -> Result<Draft, Halt> {
+pub(super) async fn draft(
+    engine: &Engine,
+    run: &Run,
+    request: DeployRequest,
+    opened: Opened,
+) -> Result<Draft, Halt> {
+    let secrets = opened.refs.clone();
+    secrets::keep(engine, opened).await?;
     let builds: Vec<(&String, &Service, &Build)> = request
         .project
         .services
@@ -44,8 +53,8 @@ pub(super) async fn draft(engine: &Engine, run: &Run, request: DeployRequest) ->
         run.journal.end_of_output();
         result?;
     }
-    let content =
-        Content { project: request.project, images, files: request.files, contexts: request.contexts };
+    let (project, files, contexts) = (request.project, request.files, request.contexts);
+    let content = Content { project, images, files, contexts, secrets };
     Ok(Draft::Deploy { content: Box::new(content), message: request.message, expected: request.plan })
 }
 
@@ -75,7 +84,8 @@ async fn one(
     let (sender, mut lines) = mpsc::channel(LINES_WAITING_MAX);
     let tell = async {
         while let Some(line) = lines.recv().await {
-            let line = if is_prefixed { format!("{name} | {line}") } else { line };
+            let mut line = if is_prefixed { format!("{name} | {line}") } else { line };
+            Redactor::process().clean(&mut line);
             if run.journal.output(&line) {
                 engine.emit(Event::DeployOutput { deploy: run.id, line });
             }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wharf_compose::Places;
 use wharf_compose::project::Project;
-use wharf_model::Name;
+use wharf_model::{Name, SecretRef};
 
 use super::{Halt, Job};
 use crate::Error;
@@ -89,7 +89,7 @@ async fn decide(engine: &Engine, run: &Run, draft: Draft) -> Result<(Plan, Optio
     let known = engine.store.scales(app).await?;
     let scales = scales(&content.project, known.clone(), new_scales)?;
     let images = at_registry(&content.images, &engine.registry);
-    let model = translate::translate(app, &content.project, &images, &content.files)?;
+    let model = translate::translate(app, &content.project, &images, &content.files, &content.secrets)?;
     let how = match run.what {
         What::Move => How::Move,
         _ if is_resize => How::Resize,
@@ -230,6 +230,7 @@ pub(crate) async fn foresee(
     engine: &Engine,
     app: &Name,
     request: &DeployRequest,
+    secrets: &BTreeMap<String, SecretRef>,
 ) -> Result<(Plan, Vec<String>), Error> {
     let releases = engine.store.releases(app).await?;
     let next = releases.first().map_or(1, |newest| newest.number + 1);
@@ -254,7 +255,7 @@ pub(crate) async fn foresee(
         images.insert(name.clone(), image);
     }
     let scales = scales(&request.project, engine.store.scales(app).await?, None)?;
-    let model = translate::translate(app, &request.project, &images, &request.files)
+    let model = translate::translate(app, &request.project, &images, &request.files, secrets)
         .map_err(|error| located(error, &request.places))?;
     let mut plan = make(engine, app, next, &model, &scales, How::New)?;
     let built =
@@ -273,7 +274,7 @@ pub(crate) async fn foresee(
 }
 
 /// Says in which file and line the key stands.
-fn located(error: TranslateError, places: &Places) -> TranslateError {
+pub(crate) fn located(error: TranslateError, places: &Places) -> TranslateError {
     match places.find(&error.place) {
         Some(place) => TranslateError { place: format!("{place}: {}", error.place), ..error },
         None => error,
@@ -304,7 +305,7 @@ pub(crate) async fn foresee_move(engine: &Engine, app: &Name, active: u32) -> Re
     let content = stored(engine, app, active).await?;
     let scales = engine.store.scales(app).await?;
     let images = at_registry(&content.images, &engine.registry);
-    let model = translate::translate(app, &content.project, &images, &content.files)?;
+    let model = translate::translate(app, &content.project, &images, &content.files, &content.secrets)?;
     let plan = make(engine, app, active, &model, &scales, How::Move)?;
     let (is_change, rollout) = (!plan.is_up_to_date(), plan.rollout);
     let is_addition =

@@ -23,6 +23,7 @@ pub(crate) fn adopt(engine: &Engine, stored: &Stored) -> Arc<Run> {
         started: view.started,
         journal: Journal::new(engine.config.output_lines_max, progress),
         uploads: BTreeSet::new(),
+        secrets: BTreeSet::new(),
     }));
     // What is left to do is not up to anybody any more.
     run.close_gate();

@@ -106,7 +106,7 @@ async fn round(engine: &Engine, run: &Run, id: &str) -> Result<Option<(Round, Ve
     let content = prepare::stored(engine, app, run.release()).await?;
     let scales = prepare::scales(&content.project, engine.store.scales(app).await?, None)?;
     let images = prepare::at_registry(&content.images, &engine.registry);
-    let model = translate::translate(app, &content.project, &images, &content.files)?;
+    let model = translate::translate(app, &content.project, &images, &content.files, &content.secrets)?;
     let generation = engine.hosts.generation();
     let round = plan::restart(
         &Input {

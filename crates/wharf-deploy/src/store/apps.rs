@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use wharf_base::{Digest, UnixMillis};
 use wharf_compose::project::Project;
-use wharf_model::Name;
+use wharf_model::{Name, SecretRef};
 use wharf_state::{Connection, OptionalExtension, Row, SqlError};
 
 use super::{Store, from_text};
@@ -45,12 +45,16 @@ pub(crate) struct Content {
     pub(crate) files: BTreeMap<String, UploadedFile>,
     /// What was built, to foresee whether a build gives something new.
     pub(crate) contexts: BTreeMap<String, BuildContext>,
+    /// The secrets that it uses, by their names in the project. The values are in the vault.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) secrets: BTreeMap<String, SecretRef>,
 }
 
 impl Content {
     /// Whether both lead to the same containers; how the images came about does not matter.
     pub(crate) fn is_same(&self, other: &Content) -> bool {
-        self.project == other.project && self.images == other.images && self.files == other.files
+        let same_files = self.files == other.files && self.secrets == other.secrets;
+        self.project == other.project && self.images == other.images && same_files
     }
 }
 
@@ -127,6 +131,19 @@ impl Store {
             };
             let digests = connection.query_map("SELECT content FROM release", (), digests)?;
             Ok(digests.into_iter().flatten().collect())
+        };
+        Ok(self.database.read(read).await?)
+    }
+
+    /// Fingerprints of the secrets that kept releases use.
+    pub(crate) async fn secrets_in_use(&self) -> Result<Vec<String>, Error> {
+        let read = |connection: &Connection<'_>| {
+            let fingerprints = |row: &Row<'_>| {
+                let content: Content = from_text(&row.get::<String>(0)?)?;
+                Ok(content.secrets.into_values().map(|secret| secret.fingerprint).collect::<Vec<_>>())
+            };
+            let all = connection.query_map("SELECT content FROM release", (), fingerprints)?;
+            Ok(all.into_iter().flatten().collect())
         };
         Ok(self.database.read(read).await?)
     }

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use wharf_compose::project::{self, Condition, MountKind, Project, Service, Strategy};
-use wharf_model::{Balance, HealthCheck, Name, Probe, Serve, WaitFor};
+use wharf_model::{Balance, HealthCheck, Name, Probe, SecretRef, Serve, WaitFor};
 
 use super::container::millis;
-use super::{Model, RouteModel, ServiceModel, TranslateError, UploadedFile, container, names, shares};
+use super::{
+    Model, RouteModel, ServiceModel, TranslateError, UploadedFile, container, names, secrets, shares,
+};
 
 /// Grace after the start for a service that states none, in milliseconds.
 // 10 s: Docker's own grace for a stop; a server that needs longer to boot should say so in `start_period`.
@@ -21,6 +23,7 @@ pub(super) struct Input<'a> {
     pub(super) service: &'a Service,
     pub(super) images: &'a BTreeMap<String, String>,
     pub(super) files: &'a BTreeMap<String, UploadedFile>,
+    pub(super) secrets: &'a BTreeMap<String, SecretRef>,
 }
 
 impl Input<'_> {
@@ -39,7 +42,8 @@ pub(super) fn translate(
     let name = service_name(input.key, &format!("services.{}", input.key))?;
     let x_wharf = &service.x_wharf;
     shares::check(input)?;
-    let spec = container::translate(input, model)?;
+    let mut spec = container::translate(input, model)?;
+    secrets::add(input, &mut spec, model)?;
     let route = x_wharf.route.as_ref();
     let probe = probe(input, model)?;
     let rollout = x_wharf.rollout.as_ref();

@@ -20,7 +20,7 @@ fn translated(project: Value) -> Result<Model, TranslateError> {
         is_file: name.contains('.'),
     };
     let files = BTreeMap::from([("./nginx.conf".to_owned(), file("./nginx.conf"))]);
-    translate(&"shop".parse().unwrap(), &project, &images, &files)
+    translate(&"shop".parse().unwrap(), &project, &images, &files, &BTreeMap::new())
 }
 
 fn service(service: Value) -> Result<Model, TranslateError> {

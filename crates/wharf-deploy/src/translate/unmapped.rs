@@ -1,4 +1,4 @@
-//! What the loader reads and containers don't get: refused by name, so that nothing is left out in silence.
+//! Names everything that the loader reads, so that nothing is left out in silence.
 //!
 //! The patterns name every field, so a new one doesn't compile until somebody decides: whoever carries it out writes
 //! `field: _` here.
@@ -7,10 +7,8 @@ use wharf_compose::project::{
     Build, Deploy, Healthcheck, Mount, MountOptions, Network, Project, Service, ServiceNetwork, Volume,
 };
 
-use super::TranslateError;
-
-/// Refuses the first setting of the service `key` that can't be carried out.
-pub(super) fn refuse(key: &str, service: &Service) -> Result<(), TranslateError> {
+/// Names the settings of a service; all of them are carried out.
+pub(super) fn name_service(service: &Service) {
     let Service {
         image: _,
         build,
@@ -68,7 +66,7 @@ pub(super) fn refuse(key: &str, service: &Service) -> Result<(), TranslateError>
         pull_policy: _,
         read_only: _,
         runtime: _,
-        secrets,
+        secrets: _,
         security_opt: _,
         shm_size_bytes: _,
         stdin_open: _,
@@ -81,7 +79,6 @@ pub(super) fn refuse(key: &str, service: &Service) -> Result<(), TranslateError>
         uts: _,
         x_wharf: _,
     } = service;
-    first(&format!("services.{key}"), &[("secrets", !secrets.is_empty())])?;
     // What is only warned of is in `service::warn_of_ignored`.
     let Deploy { replicas: _, limits: _, reservations: _, labels: _ } = deploy;
     if let Some(build) = build {
@@ -111,7 +108,6 @@ pub(super) fn refuse(key: &str, service: &Service) -> Result<(), TranslateError>
             disable: _,
         } = healthcheck;
     }
-    Ok(())
 }
 
 /// All of it is carried out by `rollout::build`.
@@ -160,16 +156,5 @@ pub(super) fn name_project(project: &Project) {
     }
     for volume in volumes.values() {
         let Volume { external: _, name: _, driver: _, driver_opts: _, labels: _ } = volume;
-    }
-}
-
-fn first(place: &str, unmapped: &[(&str, bool)]) -> Result<(), TranslateError> {
-    match unmapped.iter().find(|(_, is_set)| *is_set) {
-        None => Ok(()),
-        Some((key, _)) => Err(TranslateError::new(
-            format!("{place}.{key}"),
-            "it can't be carried out yet",
-            "remove it, or keep it in a file that is not deployed",
-        )),
     }
 }

@@ -37,6 +37,7 @@ pub(crate) async fn server_with(world: &Arc<World>, data: &Path, config: Config)
         builder: world.clone(),
         events: world.clone(),
         database: Database::open(&data.join("state.db")).unwrap(),
+        vault: Arc::new(wharf_secrets::Vault::open(&data.join("secrets")).unwrap()),
         clock: Arc::new(SystemClock),
         data: data.join("deploy"),
         registry: "reg:5000".to_owned(),

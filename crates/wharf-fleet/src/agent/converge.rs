@@ -31,6 +31,7 @@ use super::met::Met;
 use super::orphans;
 use super::plan::{self, Plan, Step, Unit, Wanted};
 use super::report::Reporter;
+use super::secrets;
 use super::tidy;
 use super::work::{Job, Outcome, Phase, Workshop};
 use crate::protocol::HostDesired;
@@ -271,6 +272,7 @@ impl Converger {
     /// Plans and starts what the plan says. Before the first desired state nothing is touched.
     async fn act(&mut self, turns: &mut Turns, engine: &Engine) {
         let Some(desired) = turns.desired.clone() else { return };
+        self.shop.secrets.restore(&turns.wanted).await;
         let busy = turns.busy();
         self.met.follow(&turns.wanted, &turns.found, &busy).await;
         let reported = self.reported(&turns.wanted, &desired);
@@ -292,6 +294,7 @@ impl Converger {
             let used = self.shop.with_runs(&turns.wanted);
             tidy::remove_networks(engine, &self.shop.owner, &used).await;
             tidy::remove_files(&self.shop.files, &used).await;
+            self.shop.secrets.tidy(&used).await;
             turns.orphans_due = Instant::now();
         }
         if turns.orphans_due <= Instant::now() {
@@ -441,6 +444,7 @@ impl Converger {
             report.instances.push(self.reporter.unwanted(found, state, self.health.detail(&found.id), now));
         }
         self.reporter.forget_others(&report.instances);
+        secrets::clean(&mut report);
         report
     }
 

@@ -14,6 +14,7 @@ use wharf_docker::bollard::models::{ContainerCreateBody, HealthConfig, HostConfi
 use wharf_model::{Healthcheck, Name, SharedPlace, Transport};
 
 use super::plan::Wanted;
+use super::secrets::Ready;
 use crate::labels;
 
 pub(crate) use needs::{SUBPATH_API, too_new};
@@ -43,6 +44,13 @@ pub(crate) struct Body {
     rest: ContainerCreateBody,
     #[serde(rename = "MacAddress", skip_serializing_if = "Option::is_none")]
     mac_address: Option<String>,
+}
+
+impl Body {
+    /// Mounts the files of secrets and sets the variables that hold some.
+    pub(crate) fn add(&mut self, ready: Ready) {
+        ready.add_to(&mut self.rest);
+    }
 }
 
 /// The name that the container gets.

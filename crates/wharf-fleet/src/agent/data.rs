@@ -8,6 +8,7 @@
 //! | `certs/<host id>/` | `host.key` (0600), `host.pem`, `ca.pem` |
 //! | `desired.json` (0600) | the last good desired state: environment values may be secret |
 //! | `met.json` | which containers were made: see [`super::met`] |
+//! | `secrets/` (0700) | own key, values sealed to it: [`wharf_secrets::Vault`] |
 //! | `files/<digest>/` | bundles of files that containers mount |
 
 use std::path::{Path, PathBuf};
@@ -164,6 +165,10 @@ impl Data {
 
     pub(crate) fn files(&self) -> PathBuf {
         self.path.join("files")
+    }
+
+    pub(crate) fn secrets(&self) -> PathBuf {
+        self.path.join("secrets")
     }
 }
 

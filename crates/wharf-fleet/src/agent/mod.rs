@@ -29,6 +29,7 @@ mod pull;
 mod remote_balancer;
 mod report;
 mod resources;
+mod secrets;
 mod session;
 mod simulated;
 mod tidy;
@@ -138,12 +139,15 @@ pub async fn start(config: AgentConfig, deps: AgentDeps, tasks: &Tasks) -> Resul
         heard: watch::Sender::default(),
         resources: resources::Sampler::default(),
     };
+    let memory = config.secrets.clone().unwrap_or_else(wharf_secrets::default_directory);
+    let secrets = secrets::Secrets::new(data.secrets(), memory, owner.clone());
     let shop = Arc::new(work::Workshop {
         owner,
         host: deps.host,
         published: deps.published,
         account: deps.registry,
         files: data.files(),
+        secrets,
         server: online_receiver,
         pulled_bytes: AtomicU64::new(0),
         gates: gates::Gates::default(),

@@ -44,6 +44,8 @@ pub(crate) enum Step {
     Volume(String),
     /// Fetches the file bundle with this digest if it is missing.
     Files(String),
+    /// Has the secrets at hand and places them in memory.
+    Secrets,
     /// Pulls the image if it is missing.
     Pull(String),
     /// Stops a container with its own signal and grace.
@@ -71,6 +73,7 @@ impl Step {
             Step::Network(_) => "network",
             Step::Volume(_) => "volume",
             Step::Files(_) => "files",
+            Step::Secrets => "secrets",
             Step::Pull(_) => "pull",
             Step::Stop(_) => "stop",
             Step::Remove(_) => "remove",
@@ -295,6 +298,7 @@ fn steps_for(
         Run::Running | Run::Paused | Run::Restarting(_) | Run::Removing | Run::Dead => false,
     };
     if starts && !is_stopped {
+        steps.extend(secrets(wanted));
         steps.push(Step::Start(Some(keep.id.clone())));
     }
     steps
@@ -320,8 +324,14 @@ pub(crate) fn preparation(wanted: &Wanted) -> Vec<Step> {
             MountSource::Anonymous | MountSource::HostPath(_) | MountSource::Tmpfs => {}
         }
     }
+    steps.extend(secrets(wanted));
     steps.push(Step::Pull(spec.image.clone()));
     steps
+}
+
+/// Its secrets, if it has any. A container that is started again may find none of its files after a reboot.
+fn secrets(wanted: &Wanted) -> Option<Step> {
+    wanted.instance.spec.secret_refs().next().map(|_| Step::Secrets)
 }
 
 fn removal(found: &Found) -> Vec<Step> {

@@ -25,6 +25,7 @@ use super::drift::settings;
 use super::gates::Gates;
 use super::link::Server;
 use super::plan::{Step, Unit, Wanted};
+use super::secrets::{Ready, Secrets};
 use super::{files, made, pull};
 use crate::{Error, RegistryAccount, unknown};
 
@@ -38,6 +39,7 @@ pub(crate) struct Workshop {
     pub(crate) published: Option<IpAddr>,
     pub(crate) account: Option<RegistryAccount>,
     pub(crate) files: PathBuf,
+    pub(crate) secrets: Secrets,
     pub(crate) server: watch::Receiver<Option<Server>>,
     pub(crate) pulled_bytes: AtomicU64,
     /// Networks, volumes, files and images, which instances share, are made by one unit at a time.
@@ -106,6 +108,7 @@ impl Job {
                         files.extend(self.files(digest).await?);
                         Ok(())
                     }
+                    Step::Secrets => self.secrets().await.map(drop),
                     Step::Pull(image) => {
                         let _gate = self.shop.gates.pass(&format!("image {image}")).await;
                         let account = self.shop.account.as_ref();
@@ -130,7 +133,7 @@ impl Job {
                     },
                 }
             };
-            let result = if matches!(step, Step::Pull(_) | Step::Files(_)) {
+            let result = if matches!(step, Step::Pull(_) | Step::Files(_) | Step::Secrets) {
                 tokio::select! {
                     result = done => result,
                     () = self.cancelled.cancelled() => return Outcome::Cancelled,
@@ -177,6 +180,13 @@ impl Job {
         Ok(all)
     }
 
+    /// The secrets of the unit's instance, in their place.
+    async fn secrets(&self) -> Result<Ready, Error> {
+        let (wanted, _) = self.wanted()?;
+        let server = self.shop.server.borrow().clone();
+        self.shop.secrets.ready(&wanted.instance.spec, server.as_ref()).await
+    }
+
     async fn create(&self, files: &HashMap<String, PathBuf>) -> Result<String, Error> {
         self.create_as(files, create::body).await
     }
@@ -206,7 +216,8 @@ impl Job {
             api,
         };
         let name = create::container_name(wanted);
-        let body = form(wanted, &place);
+        let mut body = form(wanted, &place);
+        body.add(self.secrets().await?);
         match self.engine.create_container(name, spec.platform.as_deref(), &body).await {
             Ok(id) => Ok(id),
             Err(error) if error.status() == Some(409) => Err(Error::Invalid(format!(
@@ -327,7 +338,7 @@ impl Job {
 
 fn phase(step: &Step) -> Phase {
     match step {
-        Step::Network(_) | Step::Volume(_) | Step::Files(_) | Step::Pull(_) => Phase::Pulling,
+        Step::Network(_) | Step::Volume(_) | Step::Files(_) | Step::Secrets | Step::Pull(_) => Phase::Pulling,
         Step::Stop(_) | Step::Remove(_) => Phase::Stopping,
         Step::Create
         | Step::Connect(..)

@@ -19,7 +19,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 use wharf_base::{Digest, Shutdown};
 use wharf_http::{ApiError, Peer};
-use wharf_model::{BalancerView, HostReport, MountSource};
+use wharf_model::{BalancerView, ContainerSpec, HostReport, MountSource};
 
 use super::fleet::{Connected, Fleet, Identity};
 use super::parts::Parts;
@@ -37,6 +37,7 @@ pub(crate) fn router(fleet: Arc<Fleet>) -> Router {
         .route("/agent/v1/calls", get(super::calls::announce))
         .route("/agent/v1/calls/{id}", post(super::calls::take_up))
         .route("/agent/v1/files/{digest}", get(files))
+        .route("/agent/v1/secrets/{fingerprint}", get(secret))
         .route("/agent/v1/tables", get(watch_tables))
         .route("/agent/v1/balancer", post(balancer))
         .layer(DefaultBodyLimit::max(REPORT_BYTES_MAX))
@@ -187,6 +188,26 @@ async fn files(
     })?;
     let stream = tokio_util::io::ReaderStream::with_capacity(file, 64 << 10);
     Ok(([(header::CONTENT_TYPE, "application/x-tar")], Body::from_stream(stream)).into_response())
+}
+
+/// The value of a secret that the host's part of the desired state needs, and no other.
+async fn secret(
+    State(fleet): State<Arc<Fleet>>,
+    Extension(identity): Extension<Identity>,
+    Path(fingerprint): Path<String>,
+) -> Result<Response, Error> {
+    let missing = || Error::NoSuchSecret(fingerprint.chars().take(80).collect());
+    let desired = fleet.desired(&identity.name);
+    let specs = desired.apps.values().flat_map(|app| &app.instances).map(|one| &one.spec);
+    let is_desired =
+        specs.flat_map(ContainerSpec::secret_refs).any(|secret| secret.fingerprint == fingerprint);
+    if !is_desired && !fleet.calls.needs_secret(&identity.name, &fingerprint) {
+        return Err(missing());
+    }
+    let (vault, wanted) = (Arc::clone(&fleet.deps.secrets), fingerprint.clone());
+    let value = crate::blocking(move || vault.get(&wanted)).await?.ok_or_else(missing)?;
+    let headers = [(header::CONTENT_TYPE, "application/octet-stream"), (header::CACHE_CONTROL, "no-store")];
+    Ok((headers, value.expose().to_vec()).into_response())
 }
 
 async fn balancer(

@@ -55,8 +55,8 @@ struct Book {
     waiting: HashMap<String, Waiting>,
     /// One permit per call.
     permits: HashMap<Name, Arc<Semaphore>>,
-    /// Files that one-off containers mount, with how many calls of the host want them.
-    files: BTreeMap<(Name, String), usize>,
+    /// Files and secrets of one-off containers, by digest and fingerprint, with how many calls of the host want them.
+    needs: BTreeMap<(Name, String), usize>,
 }
 
 struct Waiting {
@@ -78,7 +78,12 @@ impl Calls {
     /// Whether a call to this host mounts this.
     pub(crate) fn mounts(&self, host: &Name, source: &MountSource) -> bool {
         let MountSource::Files(digest) = source else { return false };
-        self.state().files.contains_key(&(host.clone(), digest.clone()))
+        self.state().needs.contains_key(&(host.clone(), digest.clone()))
+    }
+
+    /// Whether a call to this host needs the secret with this fingerprint.
+    pub(crate) fn needs_secret(&self, host: &Name, fingerprint: &str) -> bool {
+        self.state().needs.contains_key(&(host.clone(), fingerprint.to_owned()))
     }
 }
 
@@ -86,7 +91,7 @@ impl Calls {
 struct Held {
     fleet: Arc<Fleet>,
     id: String,
-    files: Vec<(Name, String)>,
+    needs: Vec<(Name, String)>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -94,11 +99,11 @@ impl Drop for Held {
     fn drop(&mut self) {
         let mut state = self.fleet.calls.state();
         state.waiting.remove(&self.id);
-        for file in &self.files {
-            if let Some(count) = state.files.get_mut(file) {
+        for need in &self.needs {
+            if let Some(count) = state.needs.get_mut(need) {
                 *count -= 1;
                 if *count == 0 {
-                    state.files.remove(file);
+                    state.needs.remove(need);
                 }
             }
         }
@@ -115,7 +120,7 @@ pub(crate) async fn call(fleet: &Arc<Fleet>, host: &Name, call: Call) -> Result<
     };
     let unreachable =
         |reason: &'static str, hint: &'static str| Error::Unreachable { host: host.clone(), reason, hint };
-    let files = files_of(host, &call);
+    let needs = needs_of(host, &call);
     let (taken, is_taken) = oneshot::channel();
     let (line, held) = {
         let mut state = fleet.calls.state();
@@ -133,11 +138,11 @@ pub(crate) async fn call(fleet: &Arc<Fleet>, host: &Name, call: Call) -> Result<
                 "host `{host}` has {max} calls (logs, exec, run) already\n  hint: end some, or raise agents.calls_max"
             )));
         };
-        for file in &files {
-            *state.files.entry(file.clone()).or_default() += 1;
+        for need in &needs {
+            *state.needs.entry(need.clone()).or_default() += 1;
         }
         state.waiting.insert(id.clone(), Waiting { host: host.clone(), taken });
-        (line, Held { fleet: Arc::clone(fleet), id: id.clone(), files, _permit: permit })
+        (line, Held { fleet: Arc::clone(fleet), id: id.clone(), needs, _permit: permit })
     };
     let word = call.word();
     let call = serde_json::to_value(&call).expect("plain records are JSON");
@@ -188,14 +193,15 @@ async fn pass_on(body: Body, sender: &mpsc::Sender<Frame>) {
     }
 }
 
-fn files_of(host: &Name, call: &Call) -> Vec<(Name, String)> {
+fn needs_of(host: &Name, call: &Call) -> Vec<(Name, String)> {
     let Call::Run(run) = call else { return Vec::new() };
-    let mounts = run.instance.spec.mounts.iter();
-    let digest = |source: &MountSource| match source {
-        MountSource::Files(digest) => Some((host.clone(), digest.clone())),
+    let spec = &run.instance.spec;
+    let files = spec.mounts.iter().filter_map(|mount| match &mount.source {
+        MountSource::Files(digest) => Some(digest.clone()),
         _ => None,
-    };
-    mounts.filter_map(|mount| digest(&mount.source)).collect()
+    });
+    let secrets = spec.secret_refs().map(|secret| secret.fingerprint.clone());
+    files.chain(secrets).map(|need| (host.clone(), need)).collect()
 }
 
 /// `GET /agent/v1/calls`.

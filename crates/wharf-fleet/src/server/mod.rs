@@ -65,6 +65,8 @@ pub struct Deps {
     pub registry: Option<RegistryPlace>,
     /// Path of the file bundle with this digest, if there is one.
     pub files: FindFiles,
+    /// The values of secrets by their fingerprints.
+    pub secrets: Arc<wharf_secrets::Vault>,
     /// The host that the server itself runs on, if its Engine is to be used.
     pub local_host: Option<LocalHost>,
 }

@@ -105,6 +105,7 @@ impl World {
                 address: "127.0.0.1:5999".to_owned(),
                 ca: Some(authority.certificate_pem().to_owned()),
             }),
+            secrets: Arc::new(wharf_secrets::Vault::open(&self.path("secrets")).unwrap()),
             files: Arc::new(move |digest: &Digest| {
                 Some(bundles.join(digest.hex())).filter(|path| path.exists())
             }),

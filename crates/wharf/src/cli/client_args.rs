@@ -22,7 +22,7 @@ pub(crate) struct DeployCommand {
     #[arg(
         long,
         value_name = "FILE",
-        conflicts_with_all = ["directory", "files", "app", "env_file", "profiles", "message"]
+        conflicts_with_all = ["directory", "files", "app", "env_file", "profiles", "secrets", "message"]
     )]
     pub(crate) plan: Option<PathBuf>,
     /// After the deploy, remove what no generation names any more of the application; volumes stay
@@ -130,6 +130,9 @@ pub(crate) struct DeployArgs {
     /// Also the services with this profile; again for more, `*` for all [default: COMPOSE_PROFILES]
     #[arg(long = "profile", value_name = "NAME")]
     pub(crate) profiles: Vec<String>,
+    /// The application's encrypted secrets [default: secrets.age beside the Compose file]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secrets: Option<PathBuf>,
     /// Why, for the list of releases
     #[arg(long, short, value_name = "TEXT")]
     pub(crate) message: Option<String>,

@@ -6,6 +6,7 @@
 mod inputs;
 mod list;
 mod saved;
+mod secrets;
 mod upload;
 
 pub(super) use saved::{apply, plan};
@@ -85,8 +86,15 @@ async fn resolve(
     };
     let application = project::load(&source)?;
     let message = arguments.message.clone().unwrap_or_default();
+    let variable = |name: &str| application.variable(name);
+    let here = secrets::Here {
+        directory: &application.directory,
+        file: arguments.secrets.as_deref(),
+        variable: &variable,
+    };
+    let secrets = secrets::sealed(client, &application.project, &here).await?;
     let request = upload::all(client, application, message, output).await?;
-    Ok((request.project.name.clone(), request))
+    Ok((request.project.name.clone(), DeployRequest { secrets, ..request }))
 }
 
 pub(super) async fn started(

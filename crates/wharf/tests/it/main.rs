@@ -33,6 +33,7 @@ mod registry;
 mod remote;
 mod restart;
 mod routes;
+mod secrets;
 mod server;
 mod stop;
 mod support;

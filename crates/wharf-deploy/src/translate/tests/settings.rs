@@ -180,7 +180,7 @@ fn configs_are_files_of_the_container() {
         let project: Project = serde_json::from_value(project).unwrap();
         let upload = UploadedFile { digest: digest("cd").parse().unwrap(), size: 3, is_file: true };
         let files = BTreeMap::from([(config_upload("conf"), upload)]);
-        translate(&"shop".parse().unwrap(), &project, &BTreeMap::new(), &files)
+        translate(&"shop".parse().unwrap(), &project, &BTreeMap::new(), &files, &BTreeMap::new())
     };
     let content = || json!({ "content": "x" });
     let plain = with(json!({ "source": "conf", "target": "/conf" }), content()).unwrap();

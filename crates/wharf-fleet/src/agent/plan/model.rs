@@ -75,6 +75,8 @@ impl Model {
             Step::Network(name) => drop(self.networks.insert(name.clone())),
             Step::Volume(name) => drop(self.volumes.insert(name.clone())),
             Step::Files(digest) => drop(self.files.insert(digest.clone())),
+            // Where they are is tested beside them; a container without any has no such step.
+            Step::Secrets => {}
             Step::Pull(image) => drop(self.images.insert(image.clone())),
             Step::Stop(id) => self.ours(id).run = Run::Exited(137),
             Step::Remove(id) => {

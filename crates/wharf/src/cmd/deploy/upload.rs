@@ -51,7 +51,7 @@ pub(super) async fn all(
         files.insert(config_upload(&key), UploadedFile { digest, size, is_file: true });
         output.progress_done();
     }
-    Ok(DeployRequest { project, contexts, files, places, message, plan: None })
+    Ok(DeployRequest { project, contexts, files, places, message, ..DeployRequest::default() })
 }
 
 async fn context(

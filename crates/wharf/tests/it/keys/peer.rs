@@ -75,9 +75,7 @@ pub(super) fn compare(app: &App, text: &str, ours: &BTreeMap<&'static str, Strin
     for id in listed.lines() {
         let theirs = inspect(id);
         let service = theirs["Config"]["Labels"]["com.docker.compose.service"].as_str().unwrap().to_owned();
-        compared.insert(service.clone());
-        let Some(ours) = ours.get(service.as_str()) else { continue };
-        let ours = inspect(ours);
+        let ours = inspect(&ours[service.as_str()]);
         let (ours, theirs) = (view(&ours, &app.name), view(&theirs, &peer.project));
         for (place, ours, theirs) in different("", &ours, &theirs) {
             let is_intended =
@@ -86,6 +84,7 @@ pub(super) fn compare(app: &App, text: &str, ours: &BTreeMap<&'static str, Strin
                 differences.push(format!("{service}: {place}: ours {ours}, docker-compose's {theirs}"));
             }
         }
+        compared.insert(service);
     }
     assert!(differences.is_empty(), "{}", differences.join("\n"));
     assert_eq!(compared.len(), text.matches("    image: ").count(), "{compared:?}");
