@@ -104,8 +104,8 @@ pub(super) const CASES: &[Case] = &[
         "networks: { lan: { ipv4_address: SUBNET.9 } }",
         "networks: { lan: { ipv4_address: SUBNET.10 } }",
     ),
-    case("links", "links: ['command:alias-one']", "links: ['command:alias-two']"),
-    case("volumes-from", "volumes_from: [volume]", "volumes_from: ['volume:ro']"),
+    case("links", "links: ['base:alias-one']", "links: ['base:alias-two']"),
+    case("volumes-from", "volumes_from: [base]", "volumes_from: ['base:ro']"),
     case("uts", "uts: host", ""),
     case("userns", "userns_mode: host", ""),
     case(
@@ -123,5 +123,5 @@ pub(super) const NOT_IN_PEER: &[(&str, &str)] = &[
     ("pull-policy", "its schema has no `pull_policy`"),
 ];
 
-/// Keys that are no property of the container: another value replaces nothing.
-pub(super) const NO_PROPERTY: &[&str] = &["pull-policy"];
+/// Keys that are no property of the container: another value replaces nothing. A link is a name of the other service.
+pub(super) const NO_PROPERTY: &[&str] = &["links", "pull-policy"];
