@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wharf_base::{Backoff, Clock, Shutdown, Tasks};
 use wharf_docker::Engine;
-use wharf_docker::bollard::query_parameters::ListContainersOptionsBuilder;
+use wharf_docker::bollard::query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder};
 use wharf_model::{HostReport, InstanceState, Orphan, OrphanTarget};
 
 use super::drift::log::{Log, Now};
@@ -80,6 +80,8 @@ pub(crate) enum Sign {
     /// It was stopped, or sent a signal that ends it.
     Killed,
     Started,
+    /// It changes, but the Engine's list may not show it yet.
+    Unsettled,
     Other,
 }
 
@@ -113,6 +115,8 @@ struct Turns {
     cut_off: Option<BTreeMap<String, i64>>,
     /// Containers that were killed and have not been started since.
     killed: BTreeSet<String>,
+    /// Containers of [`Sign::Unsettled`] since the last look.
+    unsettled: BTreeSet<String>,
     /// When the first report began to wait.
     first_look: Option<Instant>,
     /// Networks and files may be left over.
@@ -174,6 +178,7 @@ impl Converger {
                 match sign {
                     Sign::Killed => drop(turns.killed.insert(id)),
                     Sign::Started => drop(turns.killed.remove(&id)),
+                    Sign::Unsettled => drop(turns.unsettled.insert(id)),
                     Sign::Other => {}
                 }
             }
@@ -204,8 +209,12 @@ impl Converger {
         // Connected anew, or it did not answer: its containers may have gone down with it.
         let was_away = self.engine.has_changed().unwrap_or(false) || turns.problem.is_some();
         let engine = self.engine.borrow_and_update().clone();
+        let unsettled = std::mem::take(&mut turns.unsettled);
         let listed = match &engine {
-            Some(engine) => list(engine, &self.shop.owner).await,
+            Some(engine) => {
+                settle(engine, unsettled).await;
+                list(engine, &self.shop.owner).await
+            }
             None => Err("the Docker Engine does not answer".to_owned()),
         };
         match (listed, &engine) {
@@ -487,6 +496,7 @@ impl Turns {
             problem: None,
             cut_off: None,
             killed: BTreeSet::new(),
+            unsettled: BTreeSet::new(),
             first_look: None,
             is_untidy: true,
             orphans: vec![],
@@ -616,6 +626,19 @@ fn address(wanted: &Wanted, found: &Found, published: Option<IpAddr>) -> Option<
     match published {
         Some(host) => found.outside(host, serve.port),
         None => found.inside(serve.port),
+    }
+}
+
+/// Waits until the list shows what was told of these containers. Engine 20.10 tells of `pause` and `unpause` before it
+/// stores the new state from which it lists (moby, daemon/pause.go: `LogContainerEvent`, then `CheckpointTo`), and keeps
+/// the container locked until both are done. `inspect` waits for that lock.
+async fn settle(engine: &Engine, containers: BTreeSet<String>) {
+    for id in containers {
+        let inspect = engine.docker().inspect_container(&id, None::<InspectContainerOptions>);
+        if !matches!(tokio::time::timeout(LIST_TIMEOUT, inspect).await, Ok(Ok(_))) {
+            // It is gone, or the Engine does not answer: the list says which.
+            tracing::debug!(container = id, "cannot be inspected");
+        }
     }
 }
 

@@ -119,6 +119,7 @@ fn of_container(event: EventMessage) -> Wake {
         Some("kill") if !HARMLESS.contains(&signal) => Sign::Killed,
         Some("stop") => Sign::Killed,
         Some("start") => Sign::Started,
+        Some("pause" | "unpause") => Sign::Unsettled,
         _ => Sign::Other,
     };
     Wake::Container(actor.id.unwrap_or_default(), sign)
