@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -43,9 +42,9 @@ pub(super) async fn run(global: &Global, pretence: Pretence, output: Output) -> 
     output.progress("joining …");
     let unknown = names.iter().filter(|name| !data.join(name.as_str()).join("identity.json").exists());
     let join = async |name: &Name| {
-        let token = token.clone().context(
-            "a join token is needed\n  hint: `wharf host token --uses N` on the server makes one for N hosts",
-        )?;
+        let token = token.clone().ok_or_else(|| {
+            usage("a join token is needed\n  hint: `wharf host token --uses N` on the server makes one for N hosts")
+        })?;
         let options = options(&pretence.url, token, name, &data);
         agent::join(options).await?;
         Ok::<_, anyhow::Error>(())
