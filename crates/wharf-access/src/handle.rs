@@ -271,6 +271,17 @@ impl Handle {
         Stats { tokens: self.book().tokens().count(), failures_refused: self.inner.failures.refused() }
     }
 
+    /// Of servers that share their state each has a first token of its own: the other one's file stays good.
+    fn first_token_name(&self) -> String {
+        if !self.inner.store.is_shared() {
+            return FIRST_TOKEN.to_owned();
+        }
+        let book = self.book();
+        let is_free = |name: &String| book.tokens().all(|token| token.name != *name);
+        let numbered = (2..).map(|number| format!("{FIRST_TOKEN}-{number}"));
+        std::iter::once(FIRST_TOKEN.to_owned()).chain(numbered).find(is_free).expect("numbers have no end")
+    }
+
     async fn ensure_first_token(&self, path: PathBuf) -> Result<(), Error> {
         let stored = wharf_disk::atomic::read(&path)?.unwrap_or_default();
         let stored = Token::parse(String::from_utf8_lossy(&stored).trim());
@@ -280,13 +291,14 @@ impl Handle {
             return Ok(());
         }
         let token = Token::random()?;
-        let record = self.record(&token, FIRST_TOKEN, Role::Admin, None);
+        let name = self.first_token_name();
+        let record = self.record(&token, &name, Role::Admin, None);
         // The file first: after a crash in between, the next start finds it not valid and makes both anew.
         wharf_disk::atomic::write_private(&path, format!("{}\n", token.reveal()).as_bytes())?;
         self.inner.store.insert_token(record.clone(), true).await?;
         let mut book = self.book();
         let replaced: Vec<String> =
-            book.tokens().filter(|token| token.name == FIRST_TOKEN).map(|token| token.id.clone()).collect();
+            book.tokens().filter(|token| token.name == name).map(|token| token.id.clone()).collect();
         replaced.iter().for_each(|id| book.remove_token(id));
         book.insert_token(record);
         tracing::info!(path = %path.display(), "made an admin token");

@@ -68,6 +68,11 @@ impl Store {
         Ok(Store { database })
     }
 
+    /// Whether other servers have the same state.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.database.is_shared()
+    }
+
     pub(crate) async fn load(&self) -> Result<(Vec<TokenRecord>, Vec<SessionRecord>), Error> {
         let tokens_sql = "SELECT id, name, role, hash, created, last_used, expires FROM access_token";
         let sessions_sql = "SELECT hash, token, created, last_used FROM access_session";

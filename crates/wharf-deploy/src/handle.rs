@@ -43,6 +43,7 @@ pub async fn start(config: Config, deps: Deps, tasks: &Tasks) -> Result<Handle, 
     let directory = deps.data.join("uploads");
     let clock = Arc::clone(&deps.clock);
     let uploads = Uploads::open(directory, config.upload_bytes_max, config.uploads_bytes_max, clock).await?;
+    crate::uploads::shared::fetch(&store, &uploads).await?;
     let engine = Arc::new(Engine::new(config, deps, store, uploads, tasks.clone()));
     for stored in engine.store.running().await? {
         let run = recover::adopt(&engine, &stored);
@@ -543,6 +544,7 @@ pub(crate) async fn prune_uploads(engine: &Engine) {
         for desired in engine.hosts.generation().apps.values() {
             needed.extend(desired.files.iter().map(|file| file.digest.clone()));
         }
+        crate::uploads::shared::prune(&engine.store, &needed).await?;
         engine.uploads.prune(needed, engine.config.uploads_kept).await
     };
     match pruned.await {

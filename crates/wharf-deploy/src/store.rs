@@ -81,6 +81,12 @@ impl Store {
     }
 }
 
+impl Store {
+    pub(crate) fn database(&self) -> &Database {
+        &self.database
+    }
+}
+
 /// The uploads that stored releases mount, as paths below `data` (the part's own directory): what a backup of `database`
 /// needs besides. A database that no deploy part has used yet has none.
 pub async fn files_of_releases(

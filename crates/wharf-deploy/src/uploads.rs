@@ -3,6 +3,8 @@
 //! A body is streamed into a temporary file, hashed on the way, fsynced and renamed to its digest; only then is it
 //! answered. Bounds: bytes of one upload, bytes of all. What no kept release mounts is removed after a while.
 
+pub(crate) mod shared;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -9,6 +9,7 @@
 //! | `POST /agent/v1/report` | [`wharf_model::HostReport`] | 204 |
 //! | `GET /agent/v1/calls` | | a line of [`CallAnnouncement`] for each call, without end |
 //! | `POST /agent/v1/calls/{id}` | frames of output ([`wharf_model::frame`]) | frames of input, at the same time |
+//! | `GET /agent/v1/servers` | | [`Servers`] |
 //! | `GET /agent/v1/files/{digest}` | | a tar archive |
 //! | `GET /agent/v1/tables` | | a line of [`wharf_model::Table`] at once and after every change, without end |
 //! | `POST /agent/v1/balancer` | [`wharf_model::BalancerView`] | 204 |
@@ -40,6 +41,13 @@ pub struct CallAnnouncement {
     pub id: String,
     /// A [`wharf_model::Call`]. One that this agent's version does not know is answered with that.
     pub call: serde_json::Value,
+}
+
+/// Where agents connect to: of several servers that share their state one leads. Empty when there is one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Servers {
+    /// `https://10.77.0.1:7701`, each.
+    pub agents: Vec<String>,
 }
 
 /// One host's part of a generation.

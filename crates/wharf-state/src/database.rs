@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::sql::{Connection, OptionalExtension as _, SqlError};
-use crate::{Error, sqlite};
+use crate::{Error, postgres, sqlite};
 
 /// SQL that brings a part's tables from version `n - 1` to `n`, where `n` is its place in the list, from 1.
 /// A migration that has landed is never edited: a change is a new entry.
@@ -18,6 +18,7 @@ pub struct Database {
 #[derive(Clone)]
 enum Kind {
     Sqlite(sqlite::Database),
+    Postgres(postgres::Database),
 }
 
 impl Database {
@@ -29,6 +30,11 @@ impl Database {
         let database = sqlite::Database::open(path)?;
         database.check()?;
         Ok(database.into())
+    }
+
+    /// Whether other servers may read it, and go on with it when this one is gone.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.engine, Kind::Postgres(_))
     }
 
     /// Brings the tables of `part` up to date; each migration runs once, in its own transaction.
@@ -68,6 +74,7 @@ impl Database {
             Kind::Sqlite(database) => {
                 database.write_any(move |savepoint| change(&Connection { engine: &**savepoint })).await
             }
+            Kind::Postgres(database) => database.write(change).await,
         }
     }
 
@@ -81,6 +88,7 @@ impl Database {
             Kind::Sqlite(database) => {
                 database.read_any(move |connection| query(&Connection { engine: connection })).await
             }
+            Kind::Postgres(database) => database.read(query).await,
         }
     }
 }
@@ -88,5 +96,11 @@ impl Database {
 impl From<sqlite::Database> for Database {
     fn from(database: sqlite::Database) -> Database {
         Database { engine: Kind::Sqlite(database) }
+    }
+}
+
+impl From<postgres::Database> for Database {
+    fn from(database: postgres::Database) -> Database {
+        Database { engine: Kind::Postgres(database) }
     }
 }

@@ -42,7 +42,7 @@ pub enum Error {
     },
     /// A statement failed; nothing of its transaction was kept.
     #[error("the state database refused a statement: {0}")]
-    Sql(#[from] SqlError),
+    Sql(SqlError),
     /// The disk has no room. Nothing of the transaction was kept; later writes are tried again.
     #[error(
         "the disk of the state database is full, nothing was changed\n  hint: free space on the disk of {path}; the server then goes on by itself"
@@ -62,6 +62,24 @@ pub enum Error {
         "the state database takes no more writes\n  hint: the log says why; check the disk, then restart wharf"
     )]
     Closed,
+    /// `state.url` is not usable.
+    #[error("state.url: {0}")]
+    Url(String),
+    /// PostgreSQL does not answer, refuses us, or takes no writes. Nothing of the transaction was kept.
+    #[error(
+        "PostgreSQL can't be used: {0}\n  hint: see that it runs and takes writes at state.url; the server then goes on by itself"
+    )]
+    Unreachable(String),
+    /// Another server acts, or may. Nothing of the transaction was kept.
+    #[error(
+        "this server does not lead any more, nothing was changed\n  hint: ask the server that leads; `wharf up` of this one says where it is"
+    )]
+    NotLeading,
+    /// The connection was lost during a commit, and so was its outcome.
+    #[error(
+        "it is not known whether the change was kept: {0}\n  hint: look at what is there before you repeat it"
+    )]
+    Unknown(String),
 }
 
 impl Error {
@@ -70,10 +88,27 @@ impl Error {
         match self {
             Error::Sql(SqlError::NoRows) => ErrorCode::NotFound,
             Error::Sql(SqlError::Taken(_)) => ErrorCode::AlreadyExists,
-            Error::Open { .. } | Error::Corrupt { .. } | Error::Newer { .. } | Error::Sql(_) => {
-                ErrorCode::Internal
-            }
-            Error::Full { .. } | Error::Busy(_) | Error::Commit(_) | Error::Closed => ErrorCode::Unavailable,
+            Error::Open { .. }
+            | Error::Corrupt { .. }
+            | Error::Newer { .. }
+            | Error::Sql(_)
+            | Error::Url(_) => ErrorCode::Internal,
+            Error::Full { .. }
+            | Error::Busy(_)
+            | Error::Commit(_)
+            | Error::Closed
+            | Error::Unreachable(_)
+            | Error::NotLeading
+            | Error::Unknown(_) => ErrorCode::Unavailable,
+        }
+    }
+}
+
+impl From<SqlError> for Error {
+    fn from(error: SqlError) -> Error {
+        match error {
+            SqlError::Gone(reason) => Error::Unreachable(reason),
+            error => Error::Sql(error),
         }
     }
 }

@@ -82,7 +82,7 @@ impl EventLog {
 
     /// At most `limit` of the newest records with an id below `id`, oldest of them first.
     pub async fn before(&self, id: u64, limit: usize) -> Result<Vec<EventRecord>, Error> {
-        let sql = "SELECT id, at, event FROM (SELECT * FROM event WHERE id < ?1 ORDER BY id DESC LIMIT ?2) ORDER BY id";
+        let sql = "SELECT id, at, event FROM (SELECT * FROM event WHERE id < ?1 ORDER BY id DESC LIMIT ?2) AS older ORDER BY id";
         self.query(sql, id, limit).await
     }
 

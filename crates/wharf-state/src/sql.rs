@@ -1,9 +1,9 @@
-//! The statements' side of the control state, without a word of SQLite's own: PostgreSQL is to be the second engine.
+//! The statements' side of the control state, for both engines.
 //!
 //! A closure given to [`crate::Database::read`] or [`crate::Database::write`] gets a [`Connection`]. Statements use what
-//! both engines know, in SQLite's words: `?1`, `INTEGER`, `BLOB`, `ON CONFLICT … DO UPDATE SET x = excluded.x`,
+//! both engines know, in SQLite's words (`postgres::dialect` translates): `?1`, `INTEGER`, `BLOB`, `ON CONFLICT … DO UPDATE SET x = excluded.x`,
 //! `ON CONFLICT DO NOTHING`, `IS DISTINCT FROM`, `RETURNING`; an inner SELECT after FROM has a name. Not: `INSERT OR …`,
-//! `IS ?1`, `last_insert_rowid()`, functions on JSON or times.
+//! `IS ?1`, `?1 IS NULL` (but `CAST(?1 AS TEXT) IS NULL`), `last_insert_rowid()`, functions on JSON or times. A closure ends with the first error of a statement.
 
 use crate::value::{Columns, Params, Row, Value};
 
@@ -27,6 +27,12 @@ pub enum SqlError {
     /// SQLite refuses.
     #[error("{0}")]
     Sqlite(rusqlite::Error),
+    /// PostgreSQL refuses.
+    #[error("{0}")]
+    Postgres(String),
+    /// PostgreSQL is not reached any more, or takes no writes.
+    #[error("{0}")]
+    Gone(String),
 }
 
 impl SqlError {

@@ -18,12 +18,14 @@ mod child;
 mod golden;
 mod need;
 mod port;
+mod postgres;
 
 pub use binary::wharf_binary;
 pub use child::{Child, DEADLINE};
 pub use golden::expect_file;
 pub use need::{Need, Skipped, chromium, find_command, missing, present};
 pub use port::{free_addr, free_port};
+pub use postgres::{Postgres, postgres_programs};
 /// A directory that is removed when dropped.
 pub use tempfile::TempDir;
 

@@ -35,6 +35,8 @@ pub enum Need {
     Docker,
     /// What `wharf lab` needs: root, namespaces, and dockerd, sshd, ip, unshare and nsenter.
     Lab,
+    /// The programs of a PostgreSQL server.
+    Postgres,
     /// User id 0.
     Root,
 }
@@ -72,6 +74,10 @@ pub fn missing(need: &Need) -> Option<String> {
         Need::Command(name) => find_command(name).is_none().then(|| format!("no command `{name}` in PATH")),
         Need::Docker => docker_missing(),
         Need::Lab => lab_missing(),
+        Need::Postgres => {
+            let is_there = crate::postgres_programs().is_some() && find_command("psql").is_some();
+            (!is_there).then(|| "no initdb and psql; Debian has them in the package postgresql".to_owned())
+        }
         Need::Root => (!is_root()).then(|| "not run as root".to_owned()),
     }
 }

@@ -24,6 +24,7 @@ use wharf_state::{Database, EventLog};
 
 use crate::cli::Part;
 use crate::config::Config;
+use crate::lead::{Led, shared_authority};
 use crate::{backup, pools};
 
 use redacted::Redacted;
@@ -53,6 +54,7 @@ pub(crate) async fn start(
     config: Config,
     data: &Path,
     only: &[Part],
+    led: Option<&Led>,
     tasks: &Tasks,
 ) -> anyhow::Result<Server> {
     let parts: BTreeSet<Part> = match only {
@@ -69,10 +71,10 @@ pub(crate) async fn start(
         parts.contains(&Part::Control) || !parts.contains(&Part::Balancer),
         "--only registry,balancer: a balancer beside a registry needs the control plane in the same process\n  hint: run two processes, or add `control`"
     );
-    let ground = ground(&config, data, tasks).await?;
+    let ground = ground(&config, data, led, tasks).await?;
     let mut addresses = Vec::new();
     if parts.contains(&Part::Control) {
-        control(config, &ground, &parts, &mut addresses, tasks).await?;
+        control(config, &ground, led, &parts, &mut addresses, tasks).await?;
     } else {
         let access = registry_access::of(ground.access.clone(), None, None);
         registry(&config, &ground, access, &mut addresses, tasks).await?;
@@ -80,12 +82,18 @@ pub(crate) async fn start(
     Ok(Server { addresses, _lock: Some(lock) })
 }
 
-async fn ground(config: &Config, data: &Path, tasks: &Tasks) -> anyhow::Result<Ground> {
+async fn ground(config: &Config, data: &Path, led: Option<&Led>, tasks: &Tasks) -> anyhow::Result<Ground> {
     let data = std::path::absolute(data).with_context(|| format!("cannot use {}", data.display()))?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let database = Database::open(&backup::refuse_emptied(&data)?)?;
+    let database = match led {
+        Some(led) => led.database.clone(),
+        None => Database::open(&backup::refuse_emptied(&data)?)?,
+    };
     let events = EventLog::open(database.clone(), Arc::clone(&clock), tasks).await?;
-    let authority = Arc::new(Authority::load_or_create(&data.join("ca"))?);
+    let authority = match led {
+        Some(_) => shared_authority(&database, &data.join("ca")).await?,
+        None => Arc::new(Authority::load_or_create(&data.join("ca"))?),
+    };
     let vault = Arc::new(Vault::open(&data.join("secrets"))?);
     // Containers that run print what they like: the values of kept releases are known from the start.
     Redactor::process().add(&vault.all());
@@ -100,7 +108,7 @@ async fn ground(config: &Config, data: &Path, tasks: &Tasks) -> anyhow::Result<G
 }
 
 /// Everything under which a listener off loopback may be reached.
-fn names(config: &Config) -> Vec<String> {
+pub(crate) fn names(config: &Config) -> Vec<String> {
     let listeners = config.api.listen.iter().chain(&config.registry.listen).chain(&config.agents.listen);
     let mut names: BTreeSet<String> = listeners.map(|address| address.ip().to_string()).collect();
     names.extend(config.server.address.clone());
@@ -114,16 +122,23 @@ fn names(config: &Config) -> Vec<String> {
 async fn control(
     config: Config,
     ground: &Ground,
+    led: Option<&Led>,
     parts: &BTreeSet<Part>,
     addresses: &mut Vec<String>,
     tasks: &Tasks,
 ) -> anyhow::Result<()> {
     let has_registry = parts.contains(&Part::Registry);
     let (clock, events) = (Arc::clone(&ground.clock), Arc::new(ground.events.clone()));
-    backup::start(config.backup.clone(), ground.data.clone(), clock, events, tasks);
+    if led.is_none() {
+        backup::start(config.backup.clone(), ground.data.clone(), clock, events, tasks);
+    }
     // `fleet` serves files that `deploy` keeps, and `deploy` needs `fleet`: the second half is filled in below.
     let deploy_later: Arc<OnceLock<wharf_deploy::Handle>> = Arc::default();
     let fleet = fleet(&config, ground, has_registry, Arc::clone(&deploy_later), tasks).await?;
+
+    if let Some(led) = led {
+        led.tell_agents(&config, fleet.clone(), tasks);
+    }
 
     let builder_account = has_registry.then(registry_access::BuilderAccount::new).transpose()?;
     let registry = if has_registry {

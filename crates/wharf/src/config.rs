@@ -48,6 +48,8 @@ pub(crate) struct Config {
     pub(crate) balancer: wharf_balancer::Config,
     /// The Docker Engine of this machine.
     pub(crate) docker: Docker,
+    /// Where the control state is.
+    pub(crate) state: crate::lead::Settings,
     /// Periodic backups.
     pub(crate) backup: crate::backup::Settings,
 }
@@ -275,7 +277,7 @@ mod tests {
         let schema = schema();
         for part in [
             "server", "api", "access", "agents", "deploy", "image", "registry", "balancer", "docker",
-            "backup",
+            "backup", "state",
         ] {
             assert!(schema["properties"][part].is_object(), "{part}");
         }

@@ -13,6 +13,7 @@ mod context;
 mod data_dir;
 mod demo;
 mod failure;
+mod lead;
 mod logging;
 mod output;
 mod pools;

@@ -67,6 +67,9 @@ pub(super) async fn plan_step(engine: &Engine, run: &Run, draft: Draft) -> Resul
                 detail = format!("release {}: the file differs, the containers don't", release.number);
             }
             let rollout = planned.rollout.clone();
+            if let Some(release) = &planned.release {
+                crate::uploads::shared::keep(&engine.store, &engine.uploads, release).await?;
+            }
             engine.store.planned(run.id, &run.app, planned).await?;
             Ok((Some(rollout), detail))
         })

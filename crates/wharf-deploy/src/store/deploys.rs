@@ -267,8 +267,9 @@ impl Store {
     pub(crate) async fn deploys(&self, app: Option<&Name>, limit: u32) -> Result<Vec<DeployView>, Error> {
         let app = app.map(Name::to_string);
         let read = move |connection: &Connection<'_>| {
-            let sql =
-                format!("SELECT {VIEW} FROM deploy WHERE ?1 IS NULL OR app = ?1 ORDER BY id DESC LIMIT ?2");
+            let sql = format!(
+                "SELECT {VIEW} FROM deploy WHERE CAST(?1 AS TEXT) IS NULL OR app = ?1 ORDER BY id DESC LIMIT ?2"
+            );
             connection.query_map(&sql, (app, limit), view)
         };
         Ok(self.database.read(read).await?)

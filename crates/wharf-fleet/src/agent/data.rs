@@ -6,6 +6,7 @@
 //! | `owner` | random id that our containers carry in `wharf.owner` |
 //! | `identity.json` (0600) | who we are to the server, and the account at its registry; written last when joining |
 //! | `certs/<host id>/` | `host.key` (0600), `host.pem`, `ca.pem` |
+//! | `servers.json` | where else the server may be found: see [`super::servers`] |
 //! | `desired.json` (0600) | the last good desired state: environment values may be secret |
 //! | `met.json` | which containers were made: see [`super::met`] |
 //! | `secrets/` (0700) | own key, values sealed to it: [`wharf_secrets::Vault`] |

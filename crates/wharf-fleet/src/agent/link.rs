@@ -4,6 +4,7 @@
 //! [`Server`], which is a handle on the connection; it can be cloned, calls run side by side as streams.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -17,14 +18,17 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use wharf_base::{Backoff, ErrorCode, Tasks};
-use wharf_http::{ApiError, Body, Endpoint, ErrorBody, Peer, Ping, ServerOptions};
+use wharf_http::{ApiError, Body, ErrorBody, Peer, Ping, ServerOptions};
 use wharf_model::Name;
 
+use super::servers::Servers;
 use crate::{Error, hello};
 
 /// First and longest wait between tries to connect.
 const WAIT_FIRST: Duration = Duration::from_millis(100);
 const WAIT_MAX: Duration = Duration::from_secs(5);
+/// The same where several servers are known.
+const WAIT_SEVERAL_MAX: Duration = Duration::from_secs(1);
 /// A server that does not know us won't soon: an operator has to act.
 const WAIT_REFUSED: Duration = Duration::from_secs(30);
 /// LIMIT: bytes of one line of a stream, and of one answer.
@@ -38,7 +42,7 @@ pub enum Connector {
     /// Over the network, with the host's certificate.
     Network {
         /// Where, and whom to trust.
-        endpoint: Endpoint,
+        servers: Arc<Servers>,
         /// Pings from our side: a server that is gone without a word is noticed.
         ping: Ping,
     },
@@ -61,19 +65,23 @@ pub(crate) struct Server {
 type Driver = Pin<Box<dyn Future<Output = Result<(), hyper::Error>> + Send>>;
 
 impl Connector {
-    /// To `url` with the identity of a host that has joined.
-    pub(crate) fn network(url: &str, certificates: &super::data::Certificates) -> Result<Connector, Error> {
-        let endpoint = Endpoint::parse(url, Some(certificates.client()?))?;
+    /// With the identity of a host that has joined, which is in `data`.
+    pub(crate) fn network(
+        identity: &super::data::Identity,
+        data: &std::path::Path,
+    ) -> Result<Connector, Error> {
+        let servers = Arc::new(Servers::load(identity, data)?);
         // The server pings every second; ours only has to notice a server that lost power.
         let ping = Ping { interval: Duration::from_secs(3), timeout: Duration::from_secs(5) };
-        Ok(Connector::Network { endpoint, ping })
+        Ok(Connector::Network { servers, ping })
     }
 
     async fn connect(&self, tasks: &Tasks) -> Result<(Server, Driver), Error> {
         match self {
-            Connector::Network { endpoint, ping } => {
+            Connector::Network { servers, ping } => {
+                let endpoint = servers.current()?;
                 let (sender, driver) =
-                    wharf_http::connect_h2(endpoint, Some(*ping), Some(crate::server::WINDOWS)).await?;
+                    wharf_http::connect_h2(&endpoint, Some(*ping), Some(crate::server::WINDOWS)).await?;
                 Ok((Server { sender, authority: endpoint.authority() }, Box::pin(driver)))
             }
             Connector::Inside { router, host } => {
@@ -102,6 +110,24 @@ impl Connector {
     }
 }
 
+impl Connector {
+    /// Learns where else the server may be found; without end.
+    async fn follow_servers(&self, server: &Server) {
+        match self {
+            Connector::Network { servers, .. } => servers.follow(server).await,
+            Connector::Inside { .. } => std::future::pending().await,
+        }
+    }
+
+    /// Goes on to the next server; returns how many there are.
+    fn turn(&self) -> usize {
+        match self {
+            Connector::Network { servers, .. } => servers.turn(),
+            Connector::Inside { .. } => 1,
+        }
+    }
+}
+
 /// Keeps a connection until `tasks` stops, and runs `session` on each. `online` shows the current one.
 pub(crate) async fn keep_connected(
     connector: Connector,
@@ -112,6 +138,8 @@ pub(crate) async fn keep_connected(
 ) {
     let shutdown = tasks.shutdown();
     let mut backoff = Backoff::new(WAIT_FIRST, WAIT_MAX, seed);
+    // Servers that were tried since the last wait.
+    let mut tried = 0;
     loop {
         let begun = Instant::now();
         let one = async {
@@ -122,6 +150,7 @@ pub(crate) async fn keep_connected(
                     Error::Http(wharf_http::Error::Exchange { peer: server.authority.clone(), source })
                 }),
                 result = session(server.clone()) => result,
+                () = connector.follow_servers(&server) => Ok(()),
             };
             online.send_replace(None);
             result
@@ -134,7 +163,17 @@ pub(crate) async fn keep_connected(
         if begun.elapsed() > WAIT_MAX {
             backoff.reset();
         }
-        let mut wait = backoff.next_wait();
+        tried += 1;
+        let servers = connector.turn();
+        let mut wait = match tried < servers {
+            true => WAIT_FIRST,
+            // One of several is likely to take over: hosts should not be lost for longer than that takes.
+            false if servers > 1 => backoff.next_wait().min(WAIT_SEVERAL_MAX),
+            false => backoff.next_wait(),
+        };
+        if wait > WAIT_FIRST {
+            tried = 0;
+        }
         match result {
             Ok(()) => tracing::info!("the server ended the connection"),
             Err(error) if matches!(error.code(), ErrorCode::Unauthenticated | ErrorCode::Unsupported) => {

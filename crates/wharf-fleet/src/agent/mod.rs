@@ -30,6 +30,7 @@ mod remote_balancer;
 mod report;
 mod resources;
 mod secrets;
+mod servers;
 mod session;
 mod simulated;
 mod tidy;
@@ -50,6 +51,7 @@ pub use data::Identity;
 pub use join::{JoinOptions, join};
 pub use link::Connector;
 pub use remote_balancer::{BalancerDeps, BalancerLink, start_balancer};
+pub use servers::Servers;
 pub use simulated::{Simulated, start_simulated};
 
 /// What an agent needs of others.
@@ -80,7 +82,7 @@ impl AgentDeps {
     /// Errors: `NotJoined` if it has not.
     pub fn joined(data: PathBuf, clock: Arc<dyn Clock>) -> Result<AgentDeps, Error> {
         let identity = Identity::load(&data)?;
-        let connector = Connector::network(&identity.agents_url, &identity.certificates(&data)?)?;
+        let connector = Connector::network(&identity, &data)?;
         let Identity { name, address, registry, .. } = identity;
         Ok(AgentDeps { data, connector, host: name, published: address, registry, clock })
     }

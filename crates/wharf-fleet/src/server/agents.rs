@@ -23,7 +23,7 @@ use wharf_model::{BalancerView, ContainerSpec, HostReport, MountSource};
 
 use super::fleet::{Connected, Fleet, Identity};
 use super::parts::Parts;
-use crate::protocol::{Announcement, HostDesired};
+use crate::protocol::{Announcement, HostDesired, Servers};
 use crate::{Error, hello};
 
 /// LIMIT: bytes of one report: 10,000 instances with 20 long lines of log each.
@@ -38,6 +38,7 @@ pub(crate) fn router(fleet: Arc<Fleet>) -> Router {
         .route("/agent/v1/calls/{id}", post(super::calls::take_up))
         .route("/agent/v1/files/{digest}", get(files))
         .route("/agent/v1/secrets/{fingerprint}", get(secret))
+        .route("/agent/v1/servers", get(servers))
         .route("/agent/v1/tables", get(watch_tables))
         .route("/agent/v1/balancer", post(balancer))
         .layer(DefaultBodyLimit::max(REPORT_BYTES_MAX))
@@ -146,6 +147,10 @@ pub(super) fn ndjson<T: Serialize + 'static>(items: impl Stream<Item = T> + Send
         Ok::<_, Infallible>(Bytes::from(line))
     });
     ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response()
+}
+
+async fn servers(State(fleet): State<Arc<Fleet>>) -> Json<Servers> {
+    Json(fleet.servers.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone())
 }
 
 async fn desired(

@@ -38,6 +38,8 @@ pub(crate) struct Fleet {
     pub(crate) balancers: watch::Sender<Arc<PoolsObserved>>,
     pub(crate) local_account: Option<RegistryAccount>,
     pub(crate) calls: Calls,
+    /// Where agents find all servers of the installation.
+    pub(crate) servers: std::sync::RwLock<crate::protocol::Servers>,
     /// Something that the published values depend on has changed.
     pub(crate) changed: Notify,
     /// Held over a whole change of the desired state or the list of hosts.
@@ -134,6 +136,7 @@ impl Fleet {
             tables: watch::Sender::new(Arc::new(table)),
             balancers: watch::Sender::default(),
             local_account,
+            servers: std::sync::RwLock::default(),
             calls: Calls::default(),
             changed: Notify::new(),
             changing: tokio::sync::Mutex::new(()),

@@ -128,6 +128,12 @@ impl Handle {
         &self.listen
     }
 
+    /// Tells agents where all servers of the installation listen for them (`https://10.77.0.1:7701`), this one included.
+    pub fn set_servers(&self, agents: Vec<String>) {
+        let mut servers = self.fleet.servers.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *servers = crate::protocol::Servers { agents };
+    }
+
     /// The balancers' table, as it changes.
     pub fn tables(&self) -> watch::Receiver<Arc<Table>> {
         self.fleet.tables.subscribe()

@@ -92,7 +92,8 @@ async fn a_removed_host_is_cut_off_at_once_and_refused() {
 
     // Its certificate is still signed by our CA, and yet refused.
     let deps = AgentDeps::joined(world.path("h1"), Arc::clone(&world.clock)).unwrap();
-    let agent::Connector::Network { endpoint, .. } = deps.connector else { panic!("not over the network") };
+    let agent::Connector::Network { servers, .. } = deps.connector else { panic!("not over the network") };
+    let endpoint = servers.current().unwrap();
     let (mut sender, driver) = wharf_http::connect_h2(&endpoint, None, None).await.unwrap();
     let request = http::Request::get(format!("https://{}/agent/v1/desired", endpoint.authority()));
     let response = sender.send_request(request.body(wharf_http::empty()).unwrap());

@@ -22,7 +22,8 @@ struct Foreign {
 impl Foreign {
     async fn connect(world: &World, host: &str) -> Foreign {
         let deps = AgentDeps::joined(world.path(host), Arc::clone(&world.clock)).unwrap();
-        let Connector::Network { endpoint, .. } = deps.connector else { panic!("not over the network") };
+        let Connector::Network { servers, .. } = deps.connector else { panic!("not over the network") };
+        let endpoint = servers.current().unwrap();
         let (sender, driver) = wharf_http::connect_h2(&endpoint, None, None).await.unwrap();
         #[expect(clippy::disallowed_methods, reason = "the test has no tasks of its own")]
         let driver = tokio::spawn(async move { drop(driver.await) });

@@ -1,4 +1,4 @@
-//! The control state on real disks: full, read-only, torn.
+//! The control state on real disks (full, read-only, torn) and on both of its engines; its lease.
 
 #![expect(
     clippy::unwrap_used,
@@ -7,4 +7,7 @@
 )]
 
 mod disk;
+mod engines;
 mod faults;
+mod leases;
+mod place;

@@ -4,6 +4,7 @@
 //! would refuse or, worse, would begin to work with.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -11,7 +12,7 @@ use super::Config;
 use crate::cli::Part;
 
 /// Times that must not be zero: nothing would ever be in time, or a loop would never rest.
-const TIMES: [&str; 19] = [
+const TIMES: [&str; 20] = [
     "access.session_idle",
     "access.session_max",
     "agents.ping_interval",
@@ -31,6 +32,7 @@ const TIMES: [&str; 19] = [
     "registry.upload_stall",
     "registry.unreferenced_keep",
     "backup.every",
+    "state.lease",
 ];
 
 /// Bounds of which 0 would refuse everything.
@@ -81,10 +83,31 @@ pub(super) fn check(
     if let Some(address) = &config.registry.address {
         host_and_port(address).map_err(|problem| wrong("registry.address", &problem))?;
     }
+    if config.state.url.is_some() {
+        shared(config, only, &wrong)?;
+    }
     if config.docker.socket.as_os_str().is_empty() {
         return Err(wrong("docker.socket", "no path is given; hint: /var/run/docker.sock is the default"));
     }
     apart(&listeners(config, only), wrong)
+}
+
+/// What can't be with several servers on one state.
+fn shared(config: &Config, only: &[Part], wrong: impl Fn(&str, &str) -> anyhow::Error) -> anyhow::Result<()> {
+    // Renewed every third of it: a busy machine is late by more than a few hundred milliseconds.
+    if config.state.lease < Duration::from_secs(1) {
+        return Err(wrong("state.lease", "must be at least 1s"));
+    }
+    if config.docker.is_host && (only.is_empty() || only.contains(&Part::Control)) {
+        return Err(wrong(
+            "docker.is_host",
+            "with state.url a server is no host itself; hint: set docker.is_host: false and run `wharf agent` on it",
+        ));
+    }
+    if only == [Part::Registry] {
+        return Err(wrong("state.url", "a registry alone takes no lease; hint: leave state.url out for it"));
+    }
+    Ok(())
 }
 
 fn value<'a>(json: &'a Value, key: &str) -> &'a Value {

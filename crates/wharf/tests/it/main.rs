@@ -18,6 +18,7 @@ mod crash;
 mod crash_points;
 mod deploy;
 mod docker;
+mod failover;
 mod help;
 mod hosts;
 mod keys;
