@@ -26,6 +26,7 @@ const LOCAL: &[&str] = &[
     "config schema",
     "demo",
     "join",
+    "lab agents",
     "lab cut",
     "lab down",
     "lab exec",
