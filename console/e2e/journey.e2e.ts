@@ -166,7 +166,7 @@ test("keys work and the URL holds the view", async () => {
   await page.keyboard.press("Escape");
   await page.getByRole("dialog").waitFor({ state: "detached" });
   await page.keyboard.press("/");
-  expect(await page.evaluate(() => document.activeElement?.id)).toBe("search");
+  await page.locator("#search:focus").waitFor();
   await page.keyboard.type("hosts");
   await page.getByRole("option", { name: /^Hosts/ }).waitFor();
   expect(await axe(page)).toEqual([]);

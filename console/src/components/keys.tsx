@@ -22,7 +22,7 @@ export function Keys() {
     let isGoing = false;
     const press = (event: KeyboardEvent) => {
       const target = event.target as HTMLElement;
-      if (event.ctrlKey || event.metaKey || event.altKey || target.closest("input, select, textarea, dialog")) return;
+      if (event.ctrlKey || event.metaKey || event.altKey || target.closest("input, select, textarea, dialog[open]")) return;
       const wasGoing = isGoing;
       isGoing = false;
       if (wasGoing) {
