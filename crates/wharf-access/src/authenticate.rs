@@ -10,6 +10,7 @@ use axum::Router;
 use axum::extract::{OriginalUri, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use http::uri::Authority;
 use http::{HeaderMap, Method, Uri, header};
 use wharf_base::ErrorCode;
 use wharf_http::{ApiError, Caller, Peer, Role};
@@ -17,8 +18,8 @@ use wharf_http::{ApiError, Caller, Peer, Role};
 use crate::book::Identity;
 use crate::{Error, Handle, role};
 
-/// Name of the session cookie.
-pub(crate) const COOKIE: &str = "wharf_session";
+/// What the names of session cookies begin with.
+const COOKIE: &str = "wharf_session";
 
 /// Puts authentication in front of `api`, whose paths begin with `/api/v1` or are relative to it.
 ///
@@ -57,7 +58,7 @@ fn identify(handle: &Handle, request: &Request, path: &str) -> Result<Identity, 
     let address = address(request);
     let identity = if let Some(token) = bearer(headers) {
         handle.check_token(token, address)?
-    } else if let Some(session) = cookie(headers) {
+    } else if let Some(session) = cookie(headers, request.uri()) {
         let changes = !request.method().is_safe() || is_websocket(headers);
         if changes && !is_same_origin(headers, request.uri()) {
             return Err(Error::CrossSite);
@@ -115,14 +116,27 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
+/// Name of the session cookie: `wharf_session_7700`.
+///
+/// Browsers send cookies to every port of a host (RFC 6265 section 8.5). The port by which the browser reaches us is in
+/// the name, so that two servers of one machine don't end each other's sessions.
+pub(crate) fn cookie_name(headers: &HeaderMap, uri: &Uri) -> String {
+    let authority: Option<Authority> = host(headers, uri).and_then(|host| host.parse().ok());
+    match authority.and_then(|authority| authority.port_u16()) {
+        Some(port) => format!("{COOKIE}_{port}"),
+        None => COOKIE.to_owned(),
+    }
+}
+
 /// The value of our cookie.
-pub(crate) fn cookie(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn cookie<'a>(headers: &'a HeaderMap, uri: &Uri) -> Option<&'a str> {
+    let name = cookie_name(headers, uri);
     headers
         .get_all(header::COOKIE)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'))
-        .find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))
+        .find_map(|pair| pair.trim().strip_prefix(name.as_str())?.strip_prefix('='))
 }
 
 /// Whether a browser says that the request comes from a page of ours.
@@ -131,10 +145,14 @@ pub(crate) fn is_same_origin(headers: &HeaderMap, uri: &Uri) -> bool {
     if let Some(site) = text(header::HeaderName::from_static("sec-fetch-site")) {
         return site == "same-origin";
     }
-    // HTTP/2 has the host in the URI's authority.
-    let host = uri.authority().map(http::uri::Authority::as_str).or_else(|| text(header::HOST));
     let origin = text(header::ORIGIN).and_then(|origin| origin.split_once("://")).map(|(_, rest)| rest);
-    matches!((origin, host), (Some(origin), Some(host)) if origin.eq_ignore_ascii_case(host))
+    matches!((origin, host(headers, uri)), (Some(origin), Some(host)) if origin.eq_ignore_ascii_case(host))
+}
+
+/// The host that the request is for, with its port. HTTP/2 has it in the URI's authority.
+fn host<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Option<&'a str> {
+    let named = || headers.get(header::HOST).and_then(|value| value.to_str().ok());
+    uri.authority().map(Authority::as_str).or_else(named)
 }
 
 #[cfg(test)]
@@ -154,7 +172,26 @@ mod tests {
             ("xwharf_session=ab", None),
             ("", None),
         ] {
-            assert_eq!(cookie(&headers(&[("cookie", value)])), found, "{value}");
+            let uri = Uri::from_static("/apps");
+            assert_eq!(cookie(&headers(&[("cookie", value)]), &uri), found, "{value}");
+        }
+    }
+
+    #[test]
+    fn servers_on_other_ports_of_a_host_have_other_cookies() {
+        let both = "wharf_session_7700=ab; wharf_session_7800=cd; wharf_session=ef";
+        let of = |host: &str, uri: &'static str| {
+            let headers = headers(&[("cookie", both), ("host", host)]);
+            cookie(&headers, &Uri::from_static(uri)).map(str::to_owned)
+        };
+        for (host, uri, found) in [
+            ("127.0.0.1:7700", "/apps", Some("ab")),
+            ("[::1]:7800", "/apps", Some("cd")),
+            ("wharf.example", "/apps", Some("ef")),
+            ("127.0.0.1:7701", "/apps", None),
+            ("ignored", "https://wharf.example:7800/apps", Some("cd")),
+        ] {
+            assert_eq!(of(host, uri).as_deref(), found, "{host} {uri}");
         }
     }
 

@@ -4,7 +4,7 @@ use axum::extract::{FromRequest, Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get};
 use axum::{Extension, Json};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -12,7 +12,7 @@ use wharf_base::UnixMillis;
 use wharf_http::api::ApiRouter;
 use wharf_http::{ApiError, Peer, Role};
 
-use crate::authenticate::{COOKIE, address, cookie, is_same_origin};
+use crate::authenticate::{address, cookie, cookie_name, is_same_origin};
 use crate::book::Identity;
 use crate::operations::operations;
 use crate::{Error, Handle, TokenView, events, role};
@@ -60,26 +60,32 @@ async fn open_session(State(handle): State<Handle>, request: Request) -> Result<
     if is_browser && !is_same_origin(request.headers(), request.uri()) {
         return Err(Error::CrossSite.into());
     }
+    let name = cookie_name(request.headers(), request.uri());
     let Json(login) = Json::<Login>::from_request(request, &())
         .await
         .map_err(|error| ApiError::new(wharf_base::ErrorCode::InvalidArgument, error.body_text()))?;
     let identity = handle.check_token(login.token.trim(), address)?;
     let secret = handle.open_session(&identity).await?;
-    let cookie = set_cookie(&secret, handle.session_max().as_secs(), is_tls);
+    let cookie = set_cookie(&name, &secret, handle.session_max().as_secs(), is_tls);
     Ok(([(header::SET_COOKIE, cookie)], Json(SessionView::from(identity))).into_response())
 }
 
-async fn close_session(State(handle): State<Handle>, headers: HeaderMap) -> Result<Response, ApiError> {
-    if let Some(secret) = cookie(&headers) {
+async fn close_session(
+    State(handle): State<Handle>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response, ApiError> {
+    if let Some(secret) = cookie(&headers, &uri) {
         handle.close_session(secret).await?;
     }
-    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, set_cookie("", 0, false))]).into_response())
+    let cookie = set_cookie(&cookie_name(&headers, &uri), "", 0, false);
+    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response())
 }
 
-fn set_cookie(secret: &str, seconds: u64, is_tls: bool) -> HeaderValue {
+fn set_cookie(name: &str, secret: &str, seconds: u64, is_tls: bool) -> HeaderValue {
     let secure = if is_tls { "; Secure" } else { "" };
-    let text = format!("{COOKIE}={secret}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}");
-    HeaderValue::try_from(text).expect("hex digits and fixed words are a header value")
+    let text = format!("{name}={secret}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}");
+    HeaderValue::try_from(text).expect("hex digits, a port and fixed words are a header value")
 }
 
 async fn list_tokens(State(handle): State<Handle>) -> Json<serde_json::Value> {

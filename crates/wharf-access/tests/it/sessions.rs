@@ -46,12 +46,15 @@ async fn a_change_with_a_cookie_must_come_from_our_page() {
     let server = Fixture::start(data.path(), Config::default()).await;
     let cookie = log_in(&server, &first_token(data.path())).await;
     let cookie = ("cookie", cookie.as_str());
+    // The browser's port is in the cookie's name.
+    let at_port = cookie.1.replacen("wharf_session=", "wharf_session_7700=", 1);
+    let at_port = ("cookie", at_port.as_str());
     for (headers, status) in [
         (vec![cookie], 403),
         (vec![cookie, ("sec-fetch-site", "cross-site")], 403),
         (vec![cookie, ("sec-fetch-site", "same-site")], 403),
-        (vec![cookie, ("origin", "http://evil.example"), ("host", "127.0.0.1:7700")], 403),
-        (vec![cookie, ("origin", "http://127.0.0.1:7700"), ("host", "127.0.0.1:7700")], 200),
+        (vec![at_port, ("origin", "http://evil.example"), ("host", "127.0.0.1:7700")], 403),
+        (vec![at_port, ("origin", "http://127.0.0.1:7700"), ("host", "127.0.0.1:7700")], 200),
         (vec![cookie, PAGE], 200),
     ] {
         assert_eq!(server.call("POST /apps/shop/scale", &headers, None).await.status, status, "{headers:?}");
