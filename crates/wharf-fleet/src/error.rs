@@ -74,6 +74,17 @@ pub enum Error {
         "this host is not known here: it was removed or never joined\n  hint: join it again with `wharf join`"
     )]
     UnknownHost,
+    /// The caller's certificate has ended.
+    #[error(
+        "the certificate of host `{host}` expired at {expires}\n  hint: {}",
+        crate::error::join_again(host)
+    )]
+    CertificateExpired {
+        /// The host.
+        host: Name,
+        /// When.
+        expires: wharf_base::UnixMillis,
+    },
     /// Agent and server speak no version of the protocol in common.
     #[error(transparent)]
     Version(#[from] crate::Mismatch),
@@ -117,6 +128,14 @@ pub enum Error {
     Offline,
 }
 
+/// What to do about a host whose certificate has expired.
+pub(crate) fn join_again(host: &Name) -> String {
+    format!(
+        "its containers run on; join it again: `wharf host token --host {host}` on the server prints the command for \
+         the host, where `wharf agent` must be stopped meanwhile"
+    )
+}
+
 impl Error {
     pub(crate) fn file(doing: &'static str, path: &Path, source: std::io::Error) -> Error {
         Error::File { doing, path: path.to_owned(), source }
@@ -141,7 +160,7 @@ impl Error {
             | Error::NoSuchCall(_)
             | Error::NoSuchSecret(_) => ErrorCode::NotFound,
             Error::HostInUse { .. } => ErrorCode::Conflict,
-            Error::UnknownHost => ErrorCode::Unauthenticated,
+            Error::UnknownHost | Error::CertificateExpired { .. } => ErrorCode::Unauthenticated,
             Error::Full(_) => ErrorCode::ResourceExhausted,
             Error::Form { .. } | Error::File { .. } => ErrorCode::Internal,
             Error::NotJoined(_) => ErrorCode::NotFound,

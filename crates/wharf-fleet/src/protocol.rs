@@ -10,6 +10,7 @@
 //! | `GET /agent/v1/calls` | | a line of [`CallAnnouncement`] for each call, without end |
 //! | `POST /agent/v1/calls/{id}` | frames of output ([`wharf_model::frame`]) | frames of input, at the same time |
 //! | `GET /agent/v1/servers` | | [`Servers`] |
+//! | `POST /agent/v1/certificate` | [`RenewRequest`] | [`RenewAnswer`] |
 //! | `GET /agent/v1/files/{digest}` | | a tar archive |
 //! | `GET /agent/v1/tables` | | a line of [`wharf_model::Table`] at once and after every change, without end |
 //! | `POST /agent/v1/balancer` | [`wharf_model::BalancerView`] | 204 |
@@ -18,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use wharf_base::UnixMillis;
 use wharf_model::{AppDesired, Instance, MountSource, Name, OrphanTarget};
 
 use crate::unknown;
@@ -93,6 +95,9 @@ pub struct JoinRequest {
 pub struct JoinAnswer {
     /// Its client certificate, PEM.
     pub certificate: String,
+    /// When the certificate was made and when it ends; servers from before lifetimes don't tell, and theirs don't end.
+    #[serde(default)]
+    pub life: Option<Life>,
     /// The CA's certificate, PEM.
     pub ca: String,
     /// Its id, the common name of the certificate.
@@ -101,6 +106,32 @@ pub struct JoinAnswer {
     pub agents_url: String,
     /// The built-in registry, if there is one.
     pub registry: Option<RegistryAccount>,
+}
+
+/// From when and until when a certificate is good, by the server's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "CertificateLife")]
+pub struct Life {
+    /// When it was made.
+    pub issued: UnixMillis,
+    /// When it ends.
+    pub expires: UnixMillis,
+}
+
+/// What a host sends, over a connection with its present certificate, to get the next one.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RenewRequest {
+    /// Certificate signing request for a new key, PEM.
+    pub csr: String,
+}
+
+/// What it gets. The present certificate is good until it ends or the new one has been renewed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RenewAnswer {
+    /// PEM.
+    pub certificate: String,
+    /// When it ends.
+    pub life: Life,
 }
 
 /// How a host pulls from the built-in registry.

@@ -61,6 +61,9 @@ pub struct HostView {
     /// How much of it is in use; `None` before a report, and of agents that don't tell.
     #[serde(default)]
     pub resources: Option<HostResources>,
+    /// When its newest certificate ends; it gets the next one long before. `None` for the server's own host.
+    #[serde(default)]
+    pub certificate_expires: Option<UnixMillis>,
 }
 
 impl HostView {
@@ -88,6 +91,7 @@ impl HostView {
             operating_system: None,
             kernel: None,
             resources: None,
+            certificate_expires: None,
         }
     }
 }

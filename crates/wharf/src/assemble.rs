@@ -91,9 +91,10 @@ async fn ground(config: &Config, data: &Path, led: Option<&Led>, tasks: &Tasks) 
     };
     let events = EventLog::open(database.clone(), Arc::clone(&clock), tasks).await?;
     let authority = match led {
-        Some(_) => shared_authority(&database, &data.join("ca")).await?,
-        None => Arc::new(Authority::load_or_create(&data.join("ca"))?),
+        Some(_) => Authority::clone(&*shared_authority(&database, &data.join("ca")).await?),
+        None => Authority::load_or_create(&data.join("ca"))?,
     };
+    let authority = Arc::new(authority.with(config.server.certificate_lifetime, Arc::clone(&clock)));
     let vault = Arc::new(Vault::open(&data.join("secrets"))?);
     // Containers that run print what they like: the values of kept releases are known from the start.
     Redactor::process().add(&vault.all());

@@ -9,6 +9,7 @@ mod set;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use schemars::JsonSchema;
@@ -79,11 +80,22 @@ impl From<Version> for u32 {
 }
 
 /// This server as others reach it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Server {
     /// Name or IP address that hosts dial. Without it only this machine can be a host.
     pub(crate) address: Option<String>,
+    /// How long the certificates of hosts and of listeners are valid that this server's CA signs. They are renewed by
+    /// themselves after two thirds of that; a host that is off for longer than the rest must join again.
+    #[serde(with = "wharf_base::duration")]
+    #[schemars(with = "String")]
+    pub(crate) certificate_lifetime: Duration,
+}
+
+impl Default for Server {
+    fn default() -> Server {
+        Server { address: None, certificate_lifetime: wharf_http::pki::LIFETIME }
+    }
 }
 
 /// Control API and console.

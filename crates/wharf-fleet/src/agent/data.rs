@@ -5,7 +5,7 @@
 //! | `lock` | one agent per directory |
 //! | `owner` | random id that our containers carry in `wharf.owner` |
 //! | `identity.json` (0600) | who we are to the server, and the account at its registry; written last when joining |
-//! | `certs/<host id>/` | `host.key` (0600), `host.pem`, `ca.pem` |
+//! | `certs/<host id>/` | `host.key` (0600), `host.pem`, `ca.pem`; of a renewed certificate `certs/<host id>-<time>/` |
 //! | `servers.json` | where else the server may be found: see [`super::servers`] |
 //! | `desired.json` (0600) | the last good desired state: environment values may be secret |
 //! | `met.json` | which containers were made: see [`super::met`] |
@@ -13,14 +13,16 @@
 //! | `files/<digest>/` | bundles of files that containers mount |
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use wharf_base::Clock;
 use wharf_disk::{DirLock, atomic};
 use wharf_http::pki;
 use wharf_model::Name;
 
 use crate::Error;
-use crate::protocol::{HostDesired, RegistryAccount, VERSION};
+use crate::protocol::{HostDesired, Life, RegistryAccount, VERSION};
 use crate::token::random_hex;
 
 /// Who this host is to its server; written by joining.
@@ -37,6 +39,18 @@ pub struct Identity {
     pub address: Option<std::net::IpAddr>,
     /// Account at the built-in registry.
     pub registry: Option<RegistryAccount>,
+    /// Its certificate; `None` for one from before lifetimes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) certificate: Option<Stored>,
+}
+
+/// A certificate, as `identity.json` names it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Stored {
+    /// Its directory in `certs`.
+    directory: String,
+    #[serde(flatten)]
+    pub(crate) life: Life,
 }
 
 /// The certificate, key and CA of a host, all PEM.
@@ -60,7 +74,24 @@ impl Identity {
         address: Option<std::net::IpAddr>,
         registry: Option<RegistryAccount>,
     ) -> Identity {
-        Identity { version: VERSION, host_id, name, agents_url, address, registry }
+        Identity { version: VERSION, host_id, name, agents_url, address, registry, certificate: None }
+    }
+
+    /// The same host, as it has just joined with a certificate of this life.
+    pub(crate) fn joined(self, life: Option<Life>) -> Identity {
+        let directory = self.host_id.clone();
+        Identity { certificate: life.map(|life| Stored { directory, life }), ..self }
+    }
+
+    /// The same host with its next certificate.
+    pub(crate) fn renewed(&self, life: Life) -> Identity {
+        let directory = format!("{}-{}", self.host_id, life.issued.0);
+        Identity { certificate: Some(Stored { directory, life }), ..self.clone() }
+    }
+
+    /// Where in `certs` its certificate lies.
+    fn directory(&self) -> &str {
+        self.certificate.as_ref().map_or(&self.host_id, |stored| &stored.directory)
     }
 
     /// Reads the identity in `data`.
@@ -75,7 +106,7 @@ impl Identity {
     /// Key, certificate and CA for connecting.
     pub(crate) fn certificates(&self, data: &Path) -> Result<Certificates, Error> {
         let read = |name: &str| {
-            let path = data.join("certs").join(&self.host_id).join(name);
+            let path = data.join("certs").join(self.directory()).join(name);
             let bytes = atomic::read(&path)?.ok_or_else(|| Error::NotJoined(path.display().to_string()))?;
             Ok::<_, Error>(String::from_utf8_lossy(&bytes).into_owned())
         };
@@ -85,7 +116,7 @@ impl Identity {
     /// Stores both; once `identity.json` is there, all that it names is. Earlier certificates are removed.
     pub(crate) fn store(&self, data: &Path, certificates: &Certificates) -> Result<(), Error> {
         let all = data.join("certs");
-        let directory = all.join(&self.host_id);
+        let directory = all.join(self.directory());
         atomic::create_directory(&directory)?;
         atomic::write_private(&directory.join("host.key"), certificates.key.as_bytes())?;
         atomic::write(&directory.join("host.pem"), certificates.certificate.as_bytes())?;
@@ -93,7 +124,7 @@ impl Identity {
         let document = serde_json::to_vec_pretty(self).expect("plain records are JSON");
         atomic::write_private(&data.join("identity.json"), &document)?;
         for entry in std::fs::read_dir(&all).into_iter().flatten().flatten() {
-            if entry.file_name() != self.host_id.as_str() {
+            if entry.file_name() != self.directory() {
                 // Worthless now; one that stays is no harm.
                 let _ = std::fs::remove_dir_all(entry.path());
             }
@@ -104,9 +135,10 @@ impl Identity {
 
 impl Certificates {
     /// For the client's side of mutual TLS.
-    pub(crate) fn client(&self) -> Result<std::sync::Arc<rustls::ClientConfig>, Error> {
+    pub(crate) fn client(&self, clock: Arc<dyn Clock>) -> Result<Arc<rustls::ClientConfig>, Error> {
         let identity = pki::Identity { certificate_pem: self.certificate.clone(), key_pem: self.key.clone() };
-        Ok(pki::client_config(&pki::Trust::Authority(self.ca.clone()), Some(&identity))?)
+        let trust = pki::Trust::Authority(self.ca.clone());
+        Ok(pki::client_config_at(&trust, Some(&identity), clock)?)
     }
 }
 
@@ -188,6 +220,8 @@ fn parse<T: serde::de::DeserializeOwned>(
 
 #[cfg(test)]
 mod tests {
+    use wharf_base::UnixMillis;
+
     use super::*;
 
     #[test]
@@ -213,6 +247,46 @@ mod tests {
             std::fs::write(data.desired_path(), bad).unwrap();
             assert_eq!(data.desired().unwrap(), None);
         }
+    }
+
+    #[test]
+    fn a_renewal_that_is_killed_leaves_the_certificate_before() {
+        let directory = tempfile::tempdir().unwrap();
+        let life = |issued| Life { issued: UnixMillis(issued), expires: UnixMillis(issued + 9) };
+        let certificates = |word: &str| Certificates {
+            key: format!("key {word}"),
+            certificate: format!("certificate {word}"),
+            ca: "ca".to_owned(),
+        };
+        let pair = || {
+            let identity = Identity::load(directory.path()).unwrap();
+            let all = identity.certificates(directory.path()).unwrap();
+            (identity.certificate.map(|stored| stored.life), all.key, all.certificate)
+        };
+        let joined =
+            Identity::new("aa".to_owned(), "h1".parse().unwrap(), "https://h:1".to_owned(), None, None);
+        // From before lifetimes, as joined now, and renewed twice.
+        joined.store(directory.path(), &certificates("0")).unwrap();
+        assert_eq!(pair(), (None, "key 0".to_owned(), "certificate 0".to_owned()));
+        let mut identity = joined.joined(Some(life(1)));
+        identity.store(directory.path(), &certificates("1")).unwrap();
+        for issued in [2, 3] {
+            let next = identity.renewed(life(issued));
+            // Killed before `identity.json` was written: what counts is the pair before.
+            let half = directory.path().join("certs").join(next.directory());
+            atomic::create_directory(&half).unwrap();
+            std::fs::write(half.join("host.key"), "half").unwrap();
+            let before = (issued - 1).to_string();
+            let expected = (Some(life(issued - 1)), format!("key {before}"), format!("certificate {before}"));
+            assert_eq!(pair(), expected);
+            next.store(directory.path(), &certificates(&issued.to_string())).unwrap();
+            assert_eq!(
+                pair(),
+                (Some(life(issued)), format!("key {issued}"), format!("certificate {issued}"))
+            );
+            identity = next;
+        }
+        assert_eq!(std::fs::read_dir(directory.path().join("certs")).unwrap().count(), 1);
     }
 
     #[test]

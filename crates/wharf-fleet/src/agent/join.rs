@@ -55,7 +55,7 @@ pub async fn join(options: JoinOptions) -> Result<Identity, Error> {
     let answer: JoinAnswer = client.post("/api/v1/join", &request).await?;
     check_authority(&answer, &token)?;
 
-    let JoinAnswer { certificate, ca, host_id, agents_url, registry } = answer;
+    let JoinAnswer { certificate, life, ca, host_id, agents_url, registry } = answer;
     if host_id.is_empty() || !host_id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         let reason = "the host's id is not hex".to_owned();
         return Err(Error::Form { what: "the server's answer".to_owned(), reason });
@@ -64,7 +64,7 @@ pub async fn join(options: JoinOptions) -> Result<Identity, Error> {
         let directory = options.certs_dir.unwrap_or_else(|| PathBuf::from("/etc/docker/certs.d"));
         wharf_docker::trust_registry(&directory, &account.address, registry_ca).await?;
     }
-    let identity = Identity::new(host_id, options.name, agents_url, options.address, registry);
+    let identity = Identity::new(host_id, options.name, agents_url, options.address, registry).joined(life);
     let stored = identity.clone();
     crate::blocking(move || stored.store(&options.data, &Certificates { key, certificate, ca })).await?;
     tracing::info!(host = %identity.name, "joined");

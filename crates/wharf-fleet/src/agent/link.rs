@@ -1,7 +1,8 @@
 //! The agent's one connection to the server: HTTP/2, mutual TLS over the network, plain inside of the process.
 //!
 //! [`keep_connected`] dials, runs a session, and dials again with growing waits when either ends. The session gets a
-//! [`Server`], which is a handle on the connection; it can be cloned, calls run side by side as streams.
+//! [`Server`], which is a handle on the connection; it can be cloned, calls run side by side as streams. A connection
+//! with a renewed certificate is made before the one before is left, whose calls go on to their ends.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::time::Instant;
-use wharf_base::{Backoff, ErrorCode, Tasks};
+use wharf_base::{Backoff, Clock, ErrorCode, Tasks};
 use wharf_http::{ApiError, Body, ErrorBody, Peer, Ping, ServerOptions};
 use wharf_model::Name;
 
@@ -31,6 +32,8 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 const WAIT_SEVERAL_MAX: Duration = Duration::from_secs(1);
 /// A server that does not know us won't soon: an operator has to act.
 const WAIT_REFUSED: Duration = Duration::from_secs(30);
+/// How long a new connection is held as one that stands while its session begins.
+const HOLD: Duration = Duration::from_secs(10);
 /// LIMIT: bytes of one line of a stream, and of one answer.
 const LINE_BYTES_MAX: usize = 64 << 20;
 /// LIMIT: bytes in flight inside of the process.
@@ -62,6 +65,21 @@ pub(crate) struct Server {
     authority: String,
 }
 
+/// A connection that was made beside the one that stands, and what makes the host count as connected on it.
+struct Successor {
+    server: Server,
+    driver: Driver,
+    hold: Lines,
+}
+
+/// How a connection ends.
+enum Ended {
+    /// It, or its session.
+    By(Result<(), Error>),
+    /// There is one with a newer certificate.
+    Succeeded(Box<Successor>),
+}
+
 type Driver = Pin<Box<dyn Future<Output = Result<(), hyper::Error>> + Send>>;
 
 impl Connector {
@@ -69,8 +87,9 @@ impl Connector {
     pub(crate) fn network(
         identity: &super::data::Identity,
         data: &std::path::Path,
+        clock: Arc<dyn Clock>,
     ) -> Result<Connector, Error> {
-        let servers = Arc::new(Servers::load(identity, data)?);
+        let servers = Arc::new(Servers::load(identity, data, clock)?);
         // The server pings every second; ours only has to notice a server that lost power.
         let ping = Ping { interval: Duration::from_secs(3), timeout: Duration::from_secs(5) };
         Ok(Connector::Network { servers, ping })
@@ -119,6 +138,41 @@ impl Connector {
         }
     }
 
+    /// Gets the host's next certificate when it is time, and connects with it.
+    async fn succeed(&self, server: &Server, tasks: &Tasks) -> Successor {
+        match self {
+            Connector::Network { servers, .. } => servers.renewal.next(server).await,
+            Connector::Inside { .. } => std::future::pending().await,
+        }
+        loop {
+            match self.connect_beside(tasks).await {
+                Ok(successor) => return successor,
+                Err(error) => tracing::warn!(%error, "the new certificate can't be used yet"),
+            }
+            tokio::time::sleep(WAIT_MAX).await;
+        }
+    }
+
+    async fn connect_beside(&self, tasks: &Tasks) -> Result<Successor, Error> {
+        let (server, mut driver) = self.connect(tasks).await?;
+        let hold = tokio::select! {
+            hold = server.lines("/agent/v1/watch") => hold?,
+            ended = &mut driver => {
+                ended.map_err(|source| server.broken(source))?;
+                return Err(Error::Offline);
+            }
+        };
+        Ok(Successor { server, driver, hold })
+    }
+
+    /// Why the server refuses, if it is for the certificate's age.
+    fn expired(&self) -> Option<Error> {
+        match self {
+            Connector::Network { servers, .. } => servers.renewal.expired(),
+            Connector::Inside { .. } => None,
+        }
+    }
+
     /// Goes on to the next server; returns how many there are.
     fn turn(&self) -> usize {
         match self {
@@ -140,24 +194,41 @@ pub(crate) async fn keep_connected(
     let mut backoff = Backoff::new(WAIT_FIRST, WAIT_MAX, seed);
     // Servers that were tried since the last wait.
     let mut tried = 0;
+    let mut successor: Option<Box<Successor>> = None;
     loop {
         let begun = Instant::now();
         let one = async {
-            let (server, driver) = connector.connect(&tasks).await?;
-            online.send_replace(Some(server.clone()));
-            let result = tokio::select! {
-                ended = driver => ended.map_err(|source| {
-                    Error::Http(wharf_http::Error::Exchange { peer: server.authority.clone(), source })
-                }),
-                result = session(server.clone()) => result,
-                () = connector.follow_servers(&server) => Ok(()),
+            let (server, mut driver, hold) = match successor.take() {
+                Some(made) => (made.server, made.driver, Some(made.hold)),
+                None => match connector.connect(&tasks).await {
+                    Ok((server, driver)) => (server, driver, None),
+                    Err(error) => return Ended::By(Err(error)),
+                },
             };
-            online.send_replace(None);
-            result
+            online.send_replace(Some(server.clone()));
+            let ended = tokio::select! {
+                ended = &mut driver => Ended::By(ended.map_err(|source| server.broken(source))),
+                result = session(server.clone()) => Ended::By(result),
+                () = connector.follow_servers(&server) => Ended::By(Ok(())),
+                successor = connector.succeed(&server, &tasks) => Ended::Succeeded(Box::new(successor)),
+                () = let_go(hold) => Ended::By(Ok(())),
+            };
+            match &ended {
+                Ended::By(_) => drop(online.send_replace(None)),
+                Ended::Succeeded(_) => finish(&tasks, driver),
+            }
+            ended
         };
-        let result = tokio::select! {
-            result = one => result,
+        let ended = tokio::select! {
+            ended = one => ended,
             () = shutdown.cancelled() => return,
+        };
+        let result = match ended {
+            Ended::By(result) => result,
+            Ended::Succeeded(next) => {
+                successor = Some(next);
+                continue;
+            }
         };
         // A session that held has shown that the server is well.
         if begun.elapsed() > WAIT_MAX {
@@ -180,13 +251,41 @@ pub(crate) async fn keep_connected(
                 tracing::error!(%error, "the server refuses this host");
                 wait = WAIT_REFUSED;
             }
-            Err(error) => tracing::warn!(%error, wait_ms = wait.as_millis(), "no connection to the server"),
+            Err(error) => match connector.expired() {
+                // In the handshake a server can't say more than that it ends.
+                Some(expired) => {
+                    tracing::error!(error = %expired, cause = %error, "the server refuses this host");
+                    wait = WAIT_REFUSED;
+                }
+                None => tracing::warn!(%error, wait_ms = wait.as_millis(), "no connection to the server"),
+            },
         }
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             () = shutdown.cancelled() => return,
         }
     }
+}
+
+/// Lets what goes on over a connection that was succeeded come to its end.
+fn finish(tasks: &Tasks, driver: Driver) {
+    let shutdown = tasks.shutdown();
+    tasks.spawn("agent former connection", async move {
+        tokio::select! {
+            // It is closed when the last call on it has ended.
+            _ = driver => {}
+            () = shutdown.cancelled() => {}
+        }
+    });
+}
+
+/// Keeps `hold` for a while, and never ends.
+async fn let_go(hold: Option<Lines>) {
+    if hold.is_some() {
+        tokio::time::sleep(HOLD).await;
+        drop(hold);
+    }
+    std::future::pending().await
 }
 
 impl Server {
@@ -234,6 +333,18 @@ impl Server {
         let body = serde_json::to_vec(value).expect("plain records are JSON");
         let response = self.send(Method::POST, path, wharf_http::full(body)).await?;
         self.collect(response.into_body()).await.map(drop)
+    }
+
+    /// POST of a JSON document, answered with one.
+    pub(crate) async fn ask<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        value: &impl Serialize,
+    ) -> Result<T, Error> {
+        let body = serde_json::to_vec(value).expect("plain records are JSON");
+        let response = self.send(Method::POST, path, wharf_http::full(body)).await?;
+        let bytes = self.collect(response.into_body()).await?;
+        serde_json::from_slice(&bytes).map_err(|error| self.unexpected(path, &error))
     }
 
     /// GET of a body that the caller reads.

@@ -27,6 +27,7 @@ mod plan;
 mod probe;
 mod pull;
 mod remote_balancer;
+mod renewal;
 mod report;
 mod resources;
 mod secrets;
@@ -82,7 +83,7 @@ impl AgentDeps {
     /// Errors: `NotJoined` if it has not.
     pub fn joined(data: PathBuf, clock: Arc<dyn Clock>) -> Result<AgentDeps, Error> {
         let identity = Identity::load(&data)?;
-        let connector = Connector::network(&identity, &data)?;
+        let connector = Connector::network(&identity, &data, Arc::clone(&clock))?;
         let Identity { name, address, registry, .. } = identity;
         Ok(AgentDeps { data, connector, host: name, published: address, registry, clock })
     }

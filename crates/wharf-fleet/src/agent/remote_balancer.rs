@@ -49,7 +49,7 @@ pub async fn start_balancer(deps: BalancerDeps, tasks: &Tasks) -> Result<Balance
     let BalancerDeps { data, mut views, clock } = deps;
     let lock = DirLock::acquire(&data)?;
     let identity = Identity::load(&data)?;
-    let connector = Connector::network(&identity, &data)?;
+    let connector = Connector::network(&identity, &data, Arc::clone(&clock))?;
     let path = data.join("table.json");
     let stored = atomic::read(&path)?.and_then(|bytes| match serde_json::from_slice::<StoredTable>(&bytes) {
         Ok(stored) => Some(Arc::new(stored.table)),

@@ -2,17 +2,20 @@
 //!
 //! It has joined one. Where several share their state (docs/guide/high-availability.md), the one that leads tells where
 //! the others are, and the agent keeps that on its disk. Whenever a connection fails or ends it goes on to the next one.
+//! All are dialled with the host's newest certificate ([`super::renewal`]).
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use wharf_base::Clock;
 use wharf_disk::atomic;
 use wharf_http::Endpoint;
 
 use super::data::Identity;
 use super::link::Server;
+use super::renewal::Renewal;
 use crate::Error;
 use crate::protocol::{Servers as Answer, VERSION};
 
@@ -25,7 +28,7 @@ const ASK_ALONE_EVERY: Duration = Duration::from_secs(600);
 
 /// The known servers, in the order in which they are tried.
 pub struct Servers {
-    tls: Arc<rustls::ClientConfig>,
+    pub(super) renewal: Renewal,
     file: PathBuf,
     state: Mutex<State>,
 }
@@ -43,9 +46,9 @@ struct Stored {
 
 impl Servers {
     /// Those that an agent with this identity and directory knows.
-    pub(super) fn load(identity: &Identity, data: &Path) -> Result<Servers, Error> {
-        let tls = identity.certificates(data)?.client()?;
-        Endpoint::parse(&identity.agents_url, Some(Arc::clone(&tls)))?;
+    pub(super) fn load(identity: &Identity, data: &Path, clock: Arc<dyn Clock>) -> Result<Servers, Error> {
+        let renewal = Renewal::load(identity.clone(), data.to_owned(), clock)?;
+        Endpoint::parse(&identity.agents_url, Some(renewal.tls()))?;
         let file = data.join("servers.json");
         let mut urls = vec![identity.agents_url.clone()];
         // One that can't be read is worth no more than none: the server that was joined tells again.
@@ -53,13 +56,13 @@ impl Servers {
         urls.extend(
             stored.into_iter().flat_map(|stored| stored.urls).filter(|url| *url != identity.agents_url),
         );
-        Ok(Servers { tls, file, state: Mutex::new(State { urls, current: 0 }) })
+        Ok(Servers { renewal, file, state: Mutex::new(State { urls, current: 0 }) })
     }
 
     /// The one whose turn it is.
     pub fn current(&self) -> Result<Endpoint, Error> {
         let url = self.state(|state| state.urls[state.current].clone());
-        Ok(Endpoint::parse(&url, Some(Arc::clone(&self.tls)))?)
+        Ok(Endpoint::parse(&url, Some(self.renewal.tls()))?)
     }
 
     /// Goes on to the next one; returns how many there are.
@@ -92,7 +95,7 @@ impl Servers {
     }
 
     async fn learn(&self, mut urls: Vec<String>) -> Result<(), Error> {
-        urls.retain(|url| Endpoint::parse(url, Some(Arc::clone(&self.tls))).is_ok());
+        urls.retain(|url| Endpoint::parse(url, Some(self.renewal.tls())).is_ok());
         urls.truncate(SERVERS_MAX);
         let is_news = self.state(|state| {
             let (mut old, mut new) = (state.urls.clone(), urls.clone());
@@ -133,12 +136,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let authority = Authority::load_or_create(&directory.path().join("ca")).unwrap();
         let (key, request) = new_request("h1").unwrap();
-        let certificate = authority.sign_client(&request, "h1").unwrap();
+        let certificate = authority.sign_client(&request, "h1").unwrap().certificate;
         let ca = authority.certificate_pem().to_owned();
         let joined = "https://10.0.0.1:7701".to_owned();
         let identity = Identity::new("aa".to_owned(), "h1".parse().unwrap(), joined.clone(), None, None);
         identity.store(directory.path(), &Certificates { key, certificate, ca }).unwrap();
-        let open = || Servers::load(&identity, directory.path()).unwrap();
+        let open = || Servers::load(&identity, directory.path(), Arc::new(wharf_base::SystemClock)).unwrap();
         let now = |servers: &Servers| servers.current().unwrap().authority();
 
         let servers = open();

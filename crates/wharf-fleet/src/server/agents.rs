@@ -39,6 +39,7 @@ pub(crate) fn router(fleet: Arc<Fleet>) -> Router {
         .route("/agent/v1/files/{digest}", get(files))
         .route("/agent/v1/secrets/{fingerprint}", get(secret))
         .route("/agent/v1/servers", get(servers))
+        .route("/agent/v1/certificate", post(super::renew::renew))
         .route("/agent/v1/tables", get(watch_tables))
         .route("/agent/v1/balancer", post(balancer))
         .layer(DefaultBodyLimit::max(REPORT_BYTES_MAX))
@@ -48,14 +49,14 @@ pub(crate) fn router(fleet: Arc<Fleet>) -> Router {
 
 async fn identify(State(fleet): State<Arc<Fleet>>, mut request: Request, next: Next) -> Response {
     let identity = match request.extensions().get::<Peer>() {
-        Some(Peer { inside: Some(name), .. }) => fleet.identify_inside(name),
+        Some(Peer { inside: Some(name), .. }) => fleet.identify_inside(name).ok_or(Error::UnknownHost),
         Some(Peer { certificate: Some(certificate), .. }) => {
             fleet.identify(&wharf_http::pki::fingerprint(certificate))
         }
-        _ => None,
+        _ => Err(Error::UnknownHost),
     };
     match identity {
-        Some(identity) => match hello::accept(request.headers()) {
+        Ok(identity) => match hello::accept(request.headers()) {
             Ok(version) => {
                 request.extensions_mut().insert(identity);
                 let mut response = next.run(request).await;
@@ -67,7 +68,7 @@ async fn identify(State(fleet): State<Arc<Fleet>>, mut request: Request, next: N
                 Error::Version(mismatch).into_response()
             }
         },
-        None => Error::UnknownHost.into_response(),
+        Err(error) => error.into_response(),
     }
 }
 

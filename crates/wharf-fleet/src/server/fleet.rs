@@ -149,9 +149,9 @@ impl Fleet {
     }
 
     pub(crate) fn views(&self) -> Vec<HostView> {
-        let parts = self.parts.borrow().clone();
+        let (parts, now) = (self.parts.borrow().clone(), self.deps.clock.now());
         let state = self.state();
-        state.hosts.values().map(|host| host.view(parts.count(&host.record.name) as u32)).collect()
+        state.hosts.values().map(|host| host.view(parts.count(&host.record.name) as u32, now)).collect()
     }
 
     /// Hosts that are lost, and for how long; not those that may still come back after the server's own start.
@@ -267,9 +267,20 @@ impl Fleet {
     }
 
     /// Who is behind this certificate.
-    pub(crate) fn identify(&self, fingerprint: &Digest) -> Option<Identity> {
+    ///
+    /// Errors: `UnknownHost`; `CertificateExpired`, which the handshake finds as well, but not on a connection that was
+    /// made before.
+    pub(crate) fn identify(&self, fingerprint: &Digest) -> Result<Identity, Error> {
         let state = self.state();
-        state.hosts.get(state.by_fingerprint.get(fingerprint)?).map(Host::identity)
+        let host = state.by_fingerprint.get(fingerprint).and_then(|name| state.hosts.get(name));
+        let host = host.ok_or(Error::UnknownHost)?;
+        let newest = host.record.expires.filter(|_| host.record.fingerprint.as_ref() == Some(fingerprint));
+        match newest {
+            Some(expires) if expires <= self.deps.clock.now() => {
+                Err(Error::CertificateExpired { host: host.record.name.clone(), expires })
+            }
+            _ => Ok(host.identity()),
+        }
     }
 
     /// The host with this name, for connections inside of the process.
@@ -456,6 +467,8 @@ async fn ensure_local(
                 labels: local.labels.clone(),
                 address: None,
                 fingerprint: None,
+                former: None,
+                expires: None,
                 registry_hash: None,
                 draining: false,
                 joined: now,
@@ -477,15 +490,38 @@ async fn ensure_local(
 
 impl State {
     pub(crate) fn insert(&mut self, host: Host) {
-        if let Some(fingerprint) = &host.record.fingerprint {
+        for fingerprint in host.record.fingerprints() {
             self.by_fingerprint.insert(fingerprint.clone(), host.record.name.clone());
         }
         self.hosts.insert(host.record.name.clone(), host);
     }
 
+    /// Gives a host its next certificate; what it had besides the one that it asked with is forgotten.
+    pub(crate) fn certify(
+        &mut self,
+        identity: &Identity,
+        fingerprint: Digest,
+        asked_with: Digest,
+        expires: UnixMillis,
+    ) {
+        let Some(host) = self.hosts.get_mut(&identity.name).filter(|host| host.record.id == identity.id)
+        else {
+            return;
+        };
+        for old in host.record.fingerprints() {
+            self.by_fingerprint.remove(old);
+        }
+        host.record.fingerprint = Some(fingerprint);
+        host.record.former = Some(asked_with);
+        host.record.expires = Some(expires);
+        for new in host.record.fingerprints() {
+            self.by_fingerprint.insert(new.clone(), identity.name.clone());
+        }
+    }
+
     pub(crate) fn take(&mut self, name: &Name) -> Option<Host> {
         let host = self.hosts.remove(name)?;
-        if let Some(fingerprint) = &host.record.fingerprint {
+        for fingerprint in host.record.fingerprints() {
             self.by_fingerprint.remove(fingerprint);
         }
         self.balancers.remove(name);
@@ -554,7 +590,12 @@ impl Host {
         rose
     }
 
-    fn view(&self, instances_desired: u32) -> HostView {
+    fn view(&self, instances_desired: u32, now: UnixMillis) -> HostView {
+        let expired = self.record.expires.filter(|expires| *expires <= now && self.liveness != Liveness::Up);
+        let expired = expired.map(|expires| {
+            let host = self.record.name.clone();
+            Error::CertificateExpired { host, expires }.to_string()
+        });
         let known = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         let report = &self.report;
         HostView {
@@ -573,7 +614,8 @@ impl Host {
             instances_desired,
             instances_healthy: report.instances.iter().filter(|one| one.state.is_healthy()).count() as u32,
             since: Some(self.since),
-            problem: self.refusal.clone().or_else(|| report.problem.clone()),
+            problem: expired.or_else(|| self.refusal.clone()).or_else(|| report.problem.clone()),
+            certificate_expires: self.record.expires,
             generation_seen: report.generation_seen,
             architecture: known(&report.architecture),
             operating_system: known(&report.operating_system),

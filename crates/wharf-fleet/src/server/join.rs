@@ -8,8 +8,6 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::routing::post;
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wharf_base::UnixMillis;
@@ -21,7 +19,7 @@ use super::fleet::{ACCOUNT_PREFIX, Fleet, Host};
 use super::store::{HostRecord, Refusal, TokenRecord};
 use super::{Handle, TOKEN_LIFE_MAX};
 use crate::Error;
-use crate::protocol::{JoinAnswer, JoinRequest, RegistryAccount};
+use crate::protocol::{JoinAnswer, JoinRequest, Life, RegistryAccount};
 use crate::token::{JoinToken, equal_in_constant_time, random_hex, secret_hash};
 
 /// LIMIT: bytes of a join request: a CSR of 1 KB, some labels.
@@ -117,18 +115,16 @@ impl Fleet {
         check_labels(&labels)?;
 
         let (id, password) = (random_hex(16), random_hex(20));
-        let certificate = self.deps.authority.sign_client(&request.csr, &id).map_err(|error| {
-            Error::Invalid(format!("the certificate signing request cannot be signed: {error}"))
-        })?;
-        let der = CertificateDer::from_pem_slice(certificate.as_bytes())
-            .map_err(|error| Error::Invalid(format!("the certificate cannot be read: {error}")))?;
+        let (signed, fingerprint) = self.sign(&request.csr, &id)?;
         let now = self.deps.clock.now();
         let record = HostRecord {
             id: id.clone(),
             name: request.name.clone(),
             labels,
             address: request.address,
-            fingerprint: Some(wharf_http::pki::fingerprint(&der)),
+            fingerprint: Some(fingerprint),
+            former: None,
+            expires: Some(signed.expires),
             registry_hash: Some(secret_hash(&password)),
             draining: false,
             joined: now,
@@ -156,7 +152,8 @@ impl Fleet {
         let address = &self.deps.server_address;
         let address = if address.contains(':') { format!("[{address}]") } else { address.clone() };
         Ok(JoinAnswer {
-            certificate,
+            certificate: signed.certificate,
+            life: Some(Life { issued: signed.issued, expires: signed.expires }),
             ca: self.deps.authority.certificate_pem().to_owned(),
             host_id: id,
             agents_url: format!("https://{address}:{}", self.agents_port),

@@ -18,6 +18,7 @@ mod operations;
 mod orphans;
 mod parts;
 mod publish;
+mod renew;
 mod routes;
 mod store;
 mod table;

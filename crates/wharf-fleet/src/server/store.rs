@@ -13,7 +13,8 @@ use wharf_state::{Connection, Database, Migration, OptionalExtension as _, Row, 
 
 use crate::Error;
 
-pub(crate) const MIGRATIONS: &[Migration] = &["
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    "
     CREATE TABLE fleet_host (
         id TEXT PRIMARY KEY,
         name TEXT NOT NULL UNIQUE,
@@ -46,7 +47,12 @@ pub(crate) const MIGRATIONS: &[Migration] = &["
         hash TEXT NOT NULL,
         document TEXT
     ) STRICT;
-"];
+",
+    "
+    ALTER TABLE fleet_host ADD COLUMN former_fingerprint TEXT;
+    ALTER TABLE fleet_host ADD COLUMN certificate_expires INTEGER;
+",
+];
 
 /// A host as stored.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,11 +63,26 @@ pub(crate) struct HostRecord {
     pub(crate) address: Option<std::net::IpAddr>,
     /// Of its client certificate; `None` for the server's own host.
     pub(crate) fingerprint: Option<Digest>,
+    /// Of the certificate with which it asked for that one: it may have been killed before it had stored the new one.
+    pub(crate) former: Option<Digest>,
+    /// When the newest certificate ends; `None` for one from before lifetimes, which doesn't.
+    pub(crate) expires: Option<UnixMillis>,
     /// SHA-256 of its password for the registry.
     pub(crate) registry_hash: Option<String>,
     pub(crate) draining: bool,
     pub(crate) joined: UnixMillis,
     pub(crate) last_seen: UnixMillis,
+}
+
+impl HostRecord {
+    /// Of all certificates that it may show.
+    pub(crate) fn fingerprints(&self) -> impl Iterator<Item = &Digest> {
+        self.fingerprint.iter().chain(&self.former)
+    }
+
+    pub(crate) fn has(&self, fingerprint: &Digest) -> bool {
+        self.fingerprints().any(|one| one == fingerprint)
+    }
 }
 
 /// A join token as stored.
@@ -107,7 +128,8 @@ impl Store {
     }
 
     pub(crate) async fn hosts(&self) -> Result<Vec<(HostRecord, HostReport)>, Error> {
-        let sql = "SELECT id, name, labels, address, fingerprint, registry_hash, draining, joined, last_seen, report
+        let sql = "SELECT id, name, labels, address, fingerprint, registry_hash, draining, joined, last_seen, report,
+                          former_fingerprint, certificate_expires
                    FROM fleet_host LEFT JOIN fleet_report ON host = id";
         let rows = self.database.read(move |connection| {
             connection.query_map(sql, (), |row| {
@@ -126,10 +148,9 @@ impl Store {
             if replace {
                 transaction.execute("DELETE FROM fleet_host WHERE name = ?1", [host.name.as_str()])?;
             }
-            let columns =
-                "(id, name, labels, address, fingerprint, registry_hash, draining, joined, last_seen)";
+            let columns = "(id, name, labels, address, fingerprint, registry_hash, draining, joined, last_seen, certificate_expires)";
             transaction.execute(
-                &format!("INSERT INTO fleet_host {columns} VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"),
+                &format!("INSERT INTO fleet_host {columns} VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"),
                 (
                     host.id,
                     host.name.as_str(),
@@ -140,6 +161,7 @@ impl Store {
                     host.draining,
                     host.joined.0,
                     host.last_seen.0,
+                    host.expires.map(|expires| expires.0),
                 ),
             )?;
             Ok(())
@@ -150,6 +172,22 @@ impl Store {
     pub(crate) async fn set_draining(&self, id: String, draining: bool) -> Result<(), Error> {
         let sql = "UPDATE fleet_host SET draining = ?2 WHERE id = ?1";
         self.database.write(move |transaction| transaction.execute(sql, (id, draining))).await?;
+        Ok(())
+    }
+
+    /// Keeps a host's new certificate and the one that it was asked for with.
+    pub(crate) async fn set_certificate(
+        &self,
+        id: String,
+        (fingerprint, former): (Digest, Digest),
+        expires: UnixMillis,
+    ) -> Result<(), Error> {
+        let sql = "UPDATE fleet_host SET fingerprint = ?2, former_fingerprint = ?3, certificate_expires = ?4
+                   WHERE id = ?1";
+        let write = move |transaction: &Connection<'_>| {
+            transaction.execute(sql, (id, fingerprint.as_str(), former.as_str(), expires.0))
+        };
+        self.database.write(write).await?;
         Ok(())
     }
 
@@ -343,6 +381,8 @@ fn read_host(row: &Row<'_>) -> Result<HostRecord, SqlError> {
         draining: row.get(6)?,
         joined: UnixMillis(row.get(7)?),
         last_seen: UnixMillis(row.get(8)?),
+        former: text(10)?.and_then(|fingerprint| fingerprint.parse().ok()),
+        expires: row.get::<Option<i64>>(11)?.map(UnixMillis),
     })
 }
 

@@ -10,6 +10,7 @@ mod faults;
 mod image;
 mod joining;
 mod orphans;
+mod renewal;
 mod simulated;
 mod states;
 mod versions;

@@ -33,6 +33,7 @@ pub(crate) struct World {
     pub(crate) config: Config,
     pub(crate) local: Option<Name>,
     pub(crate) agent_config: AgentConfig,
+    pub(crate) certificate_lifetime: Duration,
 }
 
 /// A running server.
@@ -68,6 +69,7 @@ impl World {
             config: Config::default(),
             local: None,
             agent_config: AgentConfig::default(),
+            certificate_lifetime: wharf_http::pki::LIFETIME,
         }
     }
 
@@ -92,7 +94,8 @@ impl World {
         let data = self.path("server");
         let database = Database::open(&data.join("state.db")).unwrap();
         let events = EventLog::open(database.clone(), Arc::clone(&self.clock), &tasks).await.unwrap();
-        let authority = Arc::new(Authority::load_or_create(&data.join("ca")).unwrap());
+        let authority = Authority::load_or_create(&data.join("ca")).unwrap();
+        let authority = Arc::new(authority.with(self.certificate_lifetime, Arc::clone(&self.clock)));
         let bundles = self.path("bundles");
         let deps = Deps {
             database,

@@ -8,9 +8,10 @@ use rustls::crypto::CryptoProvider;
 use rustls::{DigitallySignedStruct, SignatureScheme};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use wharf_base::Digest;
+use wharf_base::{Clock, Digest, SystemClock};
 
 use super::authority::fingerprint;
+use super::time::ClockTime;
 use crate::Error;
 
 /// Whom to believe.
@@ -33,8 +34,18 @@ pub struct Identity {
 
 /// Makes a TLS configuration for a client.
 pub fn client_config(trust: &Trust, identity: Option<&Identity>) -> Result<Arc<rustls::ClientConfig>, Error> {
+    client_config_at(trust, identity, Arc::new(SystemClock))
+}
+
+/// The same, with a clock by which the server's certificate is judged.
+pub fn client_config_at(
+    trust: &Trust,
+    identity: Option<&Identity>,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<rustls::ClientConfig>, Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
+    let time = Arc::new(ClockTime(clock));
+    let builder = rustls::ClientConfig::builder_with_details(Arc::clone(&provider), time)
         .with_safe_default_protocol_versions()
         .map_err(error)?;
     let builder = match trust {
@@ -184,7 +195,7 @@ mod tests {
         let trust = Trust::Pinned(authority.fingerprint());
         assert!(get_root(&url, &trust, None).await.is_err(), "no certificate, no answer");
         let (key_pem, request) = new_request("ignored").unwrap();
-        let certificate_pem = authority.sign_client(&request, "host-1").unwrap();
+        let certificate_pem = authority.sign_client(&request, "host-1").unwrap().certificate;
         let der = CertificateDer::from_pem_slice(certificate_pem.as_bytes()).unwrap();
         let identity = Identity { certificate_pem, key_pem };
         assert_eq!(get_root(&url, &trust, Some(&identity)).await.unwrap(), fingerprint(&der).to_string());

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use wharf_base::{Clock, SystemClock};
+use wharf_base::{Clock, SystemClock, UnixMillis};
 use wharf_model::{HostView, Liveness};
 
 use crate::cli::{Global, HostCommand};
@@ -31,7 +31,7 @@ struct GenerationLine {
 #[derive(Serialize, Deserialize)]
 struct JoinToken {
     token: String,
-    expires: wharf_base::UnixMillis,
+    expires: UnixMillis,
     command: String,
 }
 
@@ -116,7 +116,7 @@ fn table(hosts: &[HostView]) -> String {
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
         table.row(vec![
             host.name.to_string(),
-            state(host).to_owned(),
+            state(host, now).to_owned(),
             or_dash((!labels.is_empty()).then(|| labels.join(","))),
             or_dash(host.address.clone()),
             or_dash(host.engine_version.clone()),
@@ -137,10 +137,12 @@ fn seen(elapsed: Duration) -> Duration {
     Duration::from_secs(elapsed.as_secs())
 }
 
-fn state(host: &HostView) -> &'static str {
+fn state(host: &HostView, now: UnixMillis) -> &'static str {
+    let is_expired = host.certificate_expires.is_some_and(|expires| expires <= now);
     match (host.liveness, host.draining) {
         (Liveness::Up, false) => "up",
         (Liveness::Up, true) => "draining",
+        (Liveness::Lost | Liveness::Never, _) if is_expired => "expired",
         (Liveness::Lost, _) => "lost",
         (Liveness::Never, _) => "joined",
     }

@@ -4,6 +4,7 @@
 //! would refuse or, worse, would begin to work with.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -34,6 +35,10 @@ const TIMES: [&str; 20] = [
     "backup.every",
     "state.lease",
 ];
+
+/// Shorter and nothing but renewals would happen; longer and a stolen key is good for ever.
+const CERTIFICATE_LIFETIMES: RangeInclusive<Duration> =
+    Duration::from_secs(5)..=Duration::from_secs(3_650 * 86_400);
 
 /// Bounds of which 0 would refuse everything.
 const BOUNDS: [&str; 16] = [
@@ -76,6 +81,9 @@ pub(super) fn check(
     }
     if let Some(key) = BOUNDS.into_iter().find(|key| value(&json, key) == 0) {
         return Err(wrong(key, "must be at least 1"));
+    }
+    if !CERTIFICATE_LIFETIMES.contains(&config.server.certificate_lifetime) {
+        return Err(wrong("server.certificate_lifetime", "must be from 5s to 3650d"));
     }
     if let Some(address) = &config.server.address {
         host(address).map_err(|problem| wrong("server.address", &problem))?;

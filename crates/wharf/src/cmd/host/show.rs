@@ -41,6 +41,14 @@ pub(super) fn page(host: &HostView, newest: u64, now: UnixMillis) -> String {
     let busy = resources.cpu_busy.map(|share| format!("{:.0} % busy", share * 100.0));
     let cpus = host.cpus.map(|count| format!("{count} CPUs"));
     let cpu: Vec<String> = [cpus, busy, load].into_iter().flatten().collect();
+    let expires = host.certificate_expires.map(|at| (at.since(now), at));
+    add(
+        "certificate",
+        expires.map(|(left, at)| match left.is_zero() {
+            true => format!("expired at {at}"),
+            false => format!("renewed in time, valid until {at}"),
+        }),
+    );
     add("cpu", (!cpu.is_empty()).then(|| cpu.join(", ")));
     add("memory", free_of(resources.memory_available_bytes, host.memory_bytes));
     let path = resources.disk_path.map(|path| format!(" at {path}")).unwrap_or_default();
@@ -50,7 +58,7 @@ pub(super) fn page(host: &HostView, newest: u64, now: UnixMillis) -> String {
 
 fn state_line(host: &HostView, now: UnixMillis) -> String {
     let since = host.since.map(|since| format!(" for {}", ago(now.since(since)))).unwrap_or_default();
-    format!("{}{since}", state(host))
+    format!("{}{since}", state(host, now))
 }
 
 fn free_of(free: Option<u64>, all: Option<u64>) -> Option<String> {
