@@ -346,12 +346,26 @@ pub struct XWharf {
     pub health: Option<Health>,
     /// How a new release takes over.
     pub rollout: Option<Rollout>,
+    /// Commands that are run once, in the new image, before requests go to a new release; in this order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub before_switch: Vec<BeforeSwitch>,
     /// What is done when somebody changes its containers by hand; `None` puts them right.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drift: Option<DriftPolicy>,
     /// What happens to its containers when their host is lost; `None` leaves it to the rule.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reschedule: Option<Reschedule>,
+}
+
+/// One command of `before_switch`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BeforeSwitch {
+    /// Program and arguments, as `command` of a service.
+    pub command: Vec<String>,
+    /// The command is ended, and the deploy refused, when it takes longer.
+    #[serde(with = "wharf_base::duration")]
+    pub timeout: Duration,
 }
 
 /// `drift: repair` or `report`.

@@ -415,8 +415,12 @@ pub(crate) const VOLUME: Keys = complete(&["driver", "driver_opts", "external", 
 /// `external` of networks and volumes, the old form.
 pub(crate) const EXTERNAL: Keys = complete(&["name"]);
 
+/// `x-wharf.before_switch`
+pub(crate) const X_WHARF_BEFORE_SWITCH: Keys = ours(&["command", "timeout"]);
+
 /// `x-wharf` of a service.
-pub(crate) const X_WHARF: Keys = ours(&["drift", "health", "hosts", "reschedule", "rollout", "route"]);
+pub(crate) const X_WHARF: Keys =
+    ours(&["before_switch", "drift", "health", "hosts", "reschedule", "rollout", "route"]);
 
 /// `x-wharf.route`
 pub(crate) const X_WHARF_ROUTE: Keys = ours(&["balance", "host", "path", "port", "timeout"]);
@@ -471,6 +475,7 @@ mod tests {
         &VOLUME,
         &EXTERNAL,
         &X_WHARF,
+        &X_WHARF_BEFORE_SWITCH,
         &X_WHARF_ROUTE,
         &X_WHARF_HEALTH,
         &X_WHARF_ROLLOUT,

@@ -485,7 +485,7 @@ impl DeployState {
 /// One step of a deploy; data of the stream's event `step`. A step is told again when its detail changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StepView {
-    /// `build`, `plan`, `pull`, `clear`, `start`, `healthy`, `switch`, `drain`, `stop`, or `undo`; `restart` begins each
+    /// `build`, `plan`, `pull`, `before_switch`, `clear`, `start`, `healthy`, `switch`, `drain`, `stop`, or `undo`; `restart` begins each
     /// round of a restart.
     pub step: String,
     /// In words.

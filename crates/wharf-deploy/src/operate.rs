@@ -8,6 +8,8 @@ pub(crate) mod one_off;
 mod printed;
 pub(crate) mod terminal;
 
+pub(crate) use terminal::shown;
+
 use wharf_model::{InstanceState, Name};
 
 use crate::Error;

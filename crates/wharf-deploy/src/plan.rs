@@ -7,6 +7,7 @@
 //! containers with their ids, whatever its release number is; between the switch and the old state no instance that
 //! serves is missing, unless its service can't run twice; in every stage ids are unique.
 
+mod before_switch;
 mod changes;
 mod items;
 mod lines;
@@ -24,6 +25,7 @@ use crate::placement::{self, Decision, PlacementError, Spot, Want};
 use crate::strategy;
 use crate::translate::{Model, ServiceModel};
 
+pub(crate) use before_switch::{Task, add as add_before_switch};
 pub use changes::FieldChange;
 pub(crate) use items::items;
 pub use items::{Item, ItemChange, ItemKind};
@@ -108,6 +110,9 @@ pub struct ServicePlan {
     pub created: Vec<Place>,
     /// Instances that go.
     pub removed: Vec<Place>,
+    /// Commands that are run before requests go to it, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub before_switch: Vec<String>,
 }
 
 /// An instance and its host.
@@ -434,6 +439,7 @@ impl<'a> Draft<'a> {
             kept: lines::places(&outcome.kept),
             created: lines::places(&outcome.created),
             removed: lines::places(&outcome.removed),
+            before_switch: Vec::new(),
         }
     }
 

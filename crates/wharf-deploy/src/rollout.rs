@@ -1,14 +1,16 @@
 //! Carries a plan out, one step after the other, and undoes it when a step before the switch fails.
 //!
 //! ```text
-//! build → plan → pull → clear → start → healthy → switch → drain → stop
-//!                └──────────── undo on failure ──────────┘└ only forward ┘
+//! build → plan → pull → before_switch → clear → start → healthy → switch → drain → stop
+//!                └──────────────────── undo on failure ──────────────────┘└ only forward ┘
 //! ```
 //!
 //! Each step makes a generation and waits until the world has followed it. The plan with all its desired states is
 //! stored before the first generation, and the phase around the switch, so [`recover`] can finish or undo what a
 //! killed server has left.
 
+mod advice;
+mod before_switch;
 mod build;
 mod drain;
 mod healthy;
@@ -128,8 +130,16 @@ async fn all_steps(engine: &Engine, run: &Run, job: Job) -> Result<(), Halt> {
 /// Everything that can be undone, the switch as its last act.
 async fn until_switch(engine: &Engine, run: &Run, rollout: &Rollout) -> Result<(), Halt> {
     pull::pull(engine, run, rollout).await?;
+    // Before anything stops, unless it needs something that comes with this rollout.
+    let needs_new = rollout.stages.grounded.is_some();
+    if !needs_new {
+        before_switch::run(engine, run, rollout).await?;
+    }
     drain::before_clear(engine, run, rollout).await?;
     start::clear(engine, run, rollout).await?;
+    if needs_new {
+        before_switch::run(engine, run, rollout).await?;
+    }
     if !rollout.coming.is_empty() {
         let generation = start::start(engine, run, rollout).await?;
         healthy::healthy(engine, run, rollout, generation).await?;

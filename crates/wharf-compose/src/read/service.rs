@@ -189,7 +189,7 @@ fn networks(cx: &mut Context<'_>, entry: &Entry, service: &mut Service, what: &s
 }
 
 /// A list of words, or a string that is split as a shell does.
-fn command(cx: &mut Context<'_>, node: &Node, what: &str) -> Option<Vec<String>> {
+pub(super) fn command(cx: &mut Context<'_>, node: &Node, what: &str) -> Option<Vec<String>> {
     if matches!(node.value, Value::Sequence(_)) {
         return Some(cx.strings(node, what));
     }

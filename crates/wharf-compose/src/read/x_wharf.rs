@@ -1,11 +1,11 @@
-//! `x-wharf` of a service: hosts, route, health, rollout, drift, reschedule.
+//! `x-wharf` of a service: hosts, route, health, rollout, before_switch, drift, reschedule.
 
 use std::time::Duration;
 
 use crate::diagnostic::{Kind, Problem};
 use crate::project::{
-    Balance, DriftPolicy, Health, HostSelector, MountKind, Reschedule, Rollout, Route, Service, Strategy,
-    XWharf,
+    Balance, BeforeSwitch, DriftPolicy, Health, HostSelector, MountKind, Reschedule, Rollout, Route, Service,
+    Strategy, XWharf,
 };
 use crate::read::context::Context;
 use crate::read::scalar;
@@ -14,6 +14,11 @@ use crate::yaml::{Entry, Node, Scalar, Value};
 
 /// How long old containers get to finish their requests, unless the file says otherwise.
 const DRAIN: Duration = Duration::from_secs(30);
+
+/// How long a command before the switch may take, unless the file says otherwise: migrations of large tables take minutes.
+const BEFORE_SWITCH_TIMEOUT: Duration = Duration::from_secs(600);
+/// LIMIT: commands before the switch of one service.
+const BEFORE_SWITCH_MAX: usize = 20;
 
 const BALANCES: [(&str, Balance); 2] =
     [("round_robin", Balance::RoundRobin), ("least_conn", Balance::LeastConn)];
@@ -35,6 +40,7 @@ pub(super) fn read(cx: &mut Context<'_>, node: &Node, service: &Service, what: &
             "hosts" => {
                 x_wharf.hosts = cx.scalar(value, format_args!("`x-wharf.hosts` of {what}"), host_selector);
             }
+            "before_switch" => x_wharf.before_switch = read_before_switch(cx, value, what),
             "route" => x_wharf.route = read_route(cx, field, what),
             "health" => health = Some(field),
             "drift" => {
@@ -173,6 +179,44 @@ fn read_rollout(
         }
     }
     Some(rollout)
+}
+
+/// A command, one with its timeout, or a list of the latter.
+fn read_before_switch(cx: &mut Context<'_>, node: &Node, what: &str) -> Vec<BeforeSwitch> {
+    let what = format!("`x-wharf.before_switch` of {what}");
+    let is_mapping = |node: &Node| matches!(node.value, Value::Mapping(_));
+    let nodes: Vec<&Node> = match &node.value {
+        Value::Sequence(items) if items.iter().any(is_mapping) => items.iter().collect(),
+        _ => vec![node],
+    };
+    if nodes.len() > BEFORE_SWITCH_MAX {
+        let message = format!("{what}: {} commands are more than {BEFORE_SWITCH_MAX}", nodes.len());
+        cx.error(node.place, Problem::value(message).hint("put them into a script of the image"));
+        return Vec::new();
+    }
+    nodes.into_iter().filter_map(|node| read_command(cx, node, &what)).collect()
+}
+
+fn read_command(cx: &mut Context<'_>, node: &Node, what: &str) -> Option<BeforeSwitch> {
+    let (mut command, mut timeout) = (None, BEFORE_SWITCH_TIMEOUT);
+    if matches!(node.value, Value::Mapping(_)) {
+        for field in cx.fields(node, &keys::X_WHARF_BEFORE_SWITCH, what) {
+            let (value, of) = (&field.value, format!("`{}` in {what}", field.key));
+            match field.key.as_str() {
+                "command" => command = Some(super::service::command(cx, value, &of)?),
+                _ => timeout = cx.scalar(value, of, scalar::positive_duration)?,
+            }
+        }
+    } else {
+        command = Some(super::service::command(cx, node, what)?);
+    }
+    let command = command.unwrap_or_default();
+    if command.first().is_none_or(String::is_empty) {
+        let hint = "write `before_switch: [program, argument]`, or `{ command: …, timeout: 10m }`";
+        cx.error(node.place, Problem::value(format!("{what}: there is no command")).hint(hint));
+        return None;
+    }
+    Some(BeforeSwitch { command, timeout })
 }
 
 /// `any`, `pool(web)`, `label(key=value)` or `host(name)`.

@@ -368,12 +368,20 @@ fn x_wharf() {
             "4:40: `rise` in `x-wharf.health` of service `web`: 0 is not between 1 and 1000",
         ),
         (
+            "x-wharf: {before_switch: []}",
+            "4:30: `x-wharf.before_switch` of service `web`: there is no command | write `before_switch: [program, argument]`, or `{ command: …, timeout: 10m }`",
+        ),
+        (
+            "x-wharf: {before_switch: {command: a, timeout: 0s}}",
+            "4:52: `timeout` in `x-wharf.before_switch` of service `web`: a duration above zero is expected",
+        ),
+        (
             "x-wharf: {per_host: 2}",
-            "4:15: unknown key `per_host` in `x-wharf` of service `web` | it takes drift, health, hosts, reschedule, rollout, route",
+            "4:15: unknown key `per_host` in `x-wharf` of service `web` | it takes before_switch, drift, health, hosts, reschedule, rollout, route",
         ),
         (
             "x-wharf: {x-note: a}",
-            "4:15: unknown key `x-note` in `x-wharf` of service `web` | it takes drift, health, hosts, reschedule, rollout, route",
+            "4:15: unknown key `x-note` in `x-wharf` of service `web` | it takes before_switch, drift, health, hosts, reschedule, rollout, route",
         ),
         (
             "container_name: app\nx-wharf: {rollout: {strategy: blue-green}}",

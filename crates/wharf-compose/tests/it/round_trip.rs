@@ -129,13 +129,16 @@ fn x_wharf() -> impl Strategy<Value = XWharf> {
     let rollout = (strategy, duration()).prop_map(|(strategy, drain)| Rollout { strategy, drain });
     let drift = prop_oneof![Just(DriftPolicy::Repair), Just(DriftPolicy::Report)];
     let reschedule = prop_oneof![Just(Reschedule::Always), Just(Reschedule::Never)];
-    let policies = (option::of(drift), option::of(reschedule));
+    let before =
+        (vec(text(), 1..3), duration()).prop_map(|(command, timeout)| BeforeSwitch { command, timeout });
+    let policies = (option::of(drift), option::of(reschedule), vec(before, 0..3));
     (option::of(hosts), option::of(route), option::of(health), option::of(rollout), policies).prop_map(
-        |(hosts, route, health, rollout, (drift, reschedule))| XWharf {
+        |(hosts, route, health, rollout, (drift, reschedule, before_switch))| XWharf {
             hosts,
             route,
             health,
             rollout,
+            before_switch,
             drift,
             reschedule,
         },

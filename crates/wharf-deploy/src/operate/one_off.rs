@@ -7,7 +7,7 @@ use wharf_model::frame::Status;
 use wharf_model::ports::Session;
 use wharf_model::{AppDesired, Call, Event, Healthcheck, Instance, Liveness, Name, RestartPolicy, call};
 
-use super::terminal::shown;
+use super::shown;
 use crate::api::CommandRequest;
 use crate::engine::Engine;
 use crate::store::Content;
@@ -37,18 +37,18 @@ pub(crate) async fn begin(
     if request.instance.is_some() {
         return Err(Error::Invalid("a one-off container has no instance to choose".to_owned()));
     }
-    begin_with(engine, by, app, service, active, &release.content, request).await
+    begin_with(engine, by, (app, service), active, &release.content, request, None).await
 }
 
-/// Starts one of this release.
+/// Starts one of this release, on `wanted` if that host is up.
 pub(crate) async fn begin_with(
     engine: &Engine,
     by: &str,
-    app: &Name,
-    service: &Name,
+    (app, service): (&Name, &Name),
     release: u32,
     content: &Content,
     request: CommandRequest,
+    wanted: Option<&Name>,
 ) -> Result<(Session, Begun), Error> {
     let model =
         translate::translate(app, &content.project, &content.images, &content.files, &content.secrets)?;
@@ -57,7 +57,7 @@ pub(crate) async fn begin_with(
         service: service.to_string(),
         hint: format!("release {release} has {}", names(&model)),
     })?;
-    let host = host(engine, app, service, &service_model.selector)?;
+    let host = host(engine, app, service, &service_model.selector, wanted)?;
     let run = format!("{app}-{service}-run-{}", &Uuid::new_v4().simple().to_string()[..8]);
     let mut spec = service_model.spec.clone();
     // What can't be there twice, and what would make it look like an instance of the service.
@@ -132,6 +132,7 @@ fn host(
     app: &Name,
     service: &Name,
     selector: &wharf_compose::project::HostSelector,
+    wanted: Option<&Name>,
 ) -> Result<Name, Error> {
     let hosts = engine.hosts.hosts();
     let is_up = |name: &Name| hosts.iter().any(|host| host.name == *name && host.liveness == Liveness::Up);
@@ -146,7 +147,7 @@ fn host(
         });
         fitting.next().map(|host| host.name.clone())
     };
-    near.cloned().or_else(any).ok_or_else(|| {
+    wanted.filter(|host| is_up(host)).or(near).cloned().or_else(any).ok_or_else(|| {
         Error::NotRunning(format!(
             "no host that is up may run {service} of {app} ({})\n  hint: `wharf host ls` lists the hosts",
             placement::selector_text(selector)

@@ -185,7 +185,7 @@ async fn begin_exec(
 }
 
 /// A command for people and the audit log.
-pub(super) fn shown(command: &[String]) -> String {
+pub(crate) fn shown(command: &[String]) -> String {
     let words = command.iter().map(|word| match word.is_empty() || word.contains(char::is_whitespace) {
         true => format!("'{word}'"),
         false => word.clone(),

@@ -17,6 +17,10 @@ pub(crate) fn lines(plan: &Plan) -> Vec<String> {
         (Some(now), _) => format!("{}: release {} → release {}", plan.app, now, plan.release),
     });
     lines.extend(plan.services.iter().map(line));
+    for service in &plan.services {
+        let runs = |what: &String| format!("> before the switch, {} runs {what}", service.service);
+        lines.extend(service.before_switch.iter().map(runs));
+    }
     lines.extend(plan.warnings.iter().map(|warning| format!("! {warning}")));
     lines
 }
@@ -68,6 +72,7 @@ pub(super) fn describe_gone(instances: &[Instance]) -> Vec<ServicePlan> {
                 kept: Vec::new(),
                 created: Vec::new(),
                 removed: vec![place],
+                before_switch: Vec::new(),
             }),
         }
     }

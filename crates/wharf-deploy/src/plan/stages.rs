@@ -1,12 +1,12 @@
 //! The desired states of a rollout, one after the other, and what each step waits for.
 //!
 //! ```text
-//! before ─ pulled ─ drained ─ cleared ─ started ─┬─ switched ─ after
-//!    └───────────── any failure ─────────────────┘
+//! before ─ pulled ─ drained ─ cleared ─ grounded ─ started ─┬─ switched ─ after
+//!    └───────────── any failure ────────────────────────────┘
 //! ```
 //!
 //! `pulled` has the new images brought to their hosts, `drained` sends no new requests to what must stop, `cleared` lacks the instances that must stop before their
-//! successors start; `started` has the new ones beside the old; `switched` differs only in the routes and in which
+//! successors start; `grounded` has what the commands before the switch need, `started` has the new ones beside the old; `switched` differs only in the routes and in which
 //! instances drain; `after` lacks the old ones. Until `switched` is confirmed a rollout is undone by committing
 //! `before`; from `switched` on it only goes forward. All of it is stored before the first commit, so a restarted
 //! server can do either.
@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use wharf_model::{AppDesired, HostView, ImageSpec, Instance, Name, RouteSpec};
 
-use super::{Draft, Input, Outcome};
+use super::{Draft, Input, Outcome, Task};
 use crate::strategy;
 
 /// Docker's grace between the stop signal and SIGKILL, in milliseconds.
@@ -36,6 +36,9 @@ pub(crate) struct Rollout {
     pub leaving: Vec<Leaving>,
     /// Longest time that requests in flight get on `leaving`.
     pub drain_ms: u64,
+    /// Commands that are run before the switch, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub before_switch: Vec<Task>,
     /// Of a restart: the instances whose turn comes after this rollout, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub next: Vec<String>,
@@ -55,6 +58,9 @@ pub(crate) struct Stages {
     pub drained: Option<AppDesired>,
     /// Without what must stop first; `None` when nothing must.
     pub cleared: Option<AppDesired>,
+    /// With those new ones that the commands before the switch need; `None` where they need none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grounded: Option<AppDesired>,
     /// New beside old.
     pub started: Option<AppDesired>,
     /// Requests go to the new ones.
@@ -169,6 +175,7 @@ pub(super) fn rollout(
         leaving: later.iter().map(|instance| leaving(instance, &staying)).collect(),
         coming,
         drain_ms,
+        before_switch: Vec::new(),
         next: Vec::new(),
         stages,
     }
@@ -191,8 +198,20 @@ pub(super) fn of_one(
         leaving: later.iter().map(|instance| leaving(instance, &staying)).collect(),
         coming: vec![coming],
         drain_ms: 0,
+        before_switch: Vec::new(),
         next: Vec::new(),
         stages,
+    }
+}
+
+/// Has the new instances of `needed` started before the others.
+pub(super) fn add_ground(rollout: &mut Rollout, needed: &BTreeSet<Name>) {
+    let is_later = |id: &str| rollout.coming.iter().any(|one| one.id == id && !needed.contains(&one.service));
+    let Some(started) = &rollout.stages.started else { return };
+    if rollout.coming.iter().any(|one| needed.contains(&one.service)) {
+        let mut grounded = started.clone();
+        grounded.instances.retain(|one| !is_later(&one.id));
+        rollout.stages.grounded = Some(settle(grounded));
     }
 }
 
@@ -206,6 +225,7 @@ pub(super) fn removal(current: &AppDesired, drain_ms: u64) -> Rollout {
             before: Some(current.clone()),
             pulled: None,
             drained: None,
+            grounded: None,
             cleared: None,
             started: Some(current.clone()),
             switched: Some(switched),
@@ -215,6 +235,7 @@ pub(super) fn removal(current: &AppDesired, drain_ms: u64) -> Rollout {
         coming: Vec::new(),
         leaving: current.instances.iter().map(|instance| leaving(instance, &none)).collect(),
         drain_ms,
+        before_switch: Vec::new(),
         next: Vec::new(),
     }
 }
@@ -263,7 +284,7 @@ fn stages(
     switched.routes = after.routes.clone();
     switched.draining = later.iter().map(|instance| instance.id.clone()).collect();
     let (started, switched, after) = (Some(started), Some(switched), Some(after));
-    Stages { before, pulled, drained: None, cleared, started, switched, after }
+    Stages { before, pulled, drained: None, cleared, grounded: None, started, switched, after }
 }
 
 /// Each routed service and the release that its instances have in the end.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tokio::sync::mpsc;
 use wharf_compose::project::{self, Build, Service};
-use wharf_model::ports::{BuildRequest, BuildSettings};
+use wharf_model::ports::{BuildRequest, BuildSettings, PortError};
 use wharf_model::{Event, Ulimit};
 use wharf_secrets::Redactor;
 
@@ -93,7 +93,13 @@ async fn one(
     };
     let both = async { tokio::join!(engine.builder.build(request, sender), tell).0 };
     let built = engine.unless_ended(run, both).await?;
-    Ok(built.map_err(|error| Halt::failed(format!("building {name}: {}", error.message)))?.reference)
+    let failed = |error: PortError| {
+        let is_step = error.message.starts_with("the build failed") && !error.message.contains("hint: ");
+        let hint = "\n  hint: the step's output is above; put it right in the Dockerfile or its context and deploy again";
+        let hint = if is_step { hint } else { "" };
+        Halt::failed(format!("building {name}: {}{hint}", error.message))
+    };
+    Ok(built.map_err(failed)?.reference)
 }
 
 /// What the file says about the build itself. Without a platform of its own it is for that of the service.

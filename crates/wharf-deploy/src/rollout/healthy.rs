@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use wharf_base::duration;
-use wharf_model::{InstanceReport, InstanceState, Liveness, Observed};
+use wharf_model::{InstanceReport, InstanceState, Liveness, Name, Observed};
 
-use super::{Failure, Halt};
+use super::{Failure, Halt, advice};
 use crate::Config;
 use crate::engine::{Engine, Look, watch_until};
 use crate::plan::{Coming, Rollout};
@@ -27,7 +27,7 @@ pub(super) async fn healthy(
     let total = rollout.coming.len();
     engine
         .step(run, "healthy", format!("0 of {total}"), async {
-            let mut watch = Watch::new(&engine.config, &rollout.coming, generation, Instant::now());
+            let mut watch = Watch::new(&engine.config, &run.app, &rollout.coming, generation, Instant::now());
             let watched = watch_until(engine.hosts.observed(), |observed| {
                 match watch.judge(observed, Instant::now()) {
                     Verdict::Healthy => Look::Done(Ok(())),
@@ -47,6 +47,7 @@ pub(super) async fn healthy(
 /// What is remembered between two looks.
 struct Watch<'a> {
     config: &'a Config,
+    app: &'a Name,
     coming: &'a [Coming],
     generation: u64,
     began: Instant,
@@ -55,6 +56,8 @@ struct Watch<'a> {
     states: BTreeMap<&'a str, &'static str>,
     /// When each was first seen running.
     running: BTreeMap<&'a str, Instant>,
+    /// How each ended the last time that it was seen to, in words.
+    ended: BTreeMap<&'a str, String>,
 }
 
 /// What a look says.
@@ -74,9 +77,15 @@ enum One {
 }
 
 impl<'a> Watch<'a> {
-    fn new(config: &'a Config, coming: &'a [Coming], generation: u64, now: Instant) -> Watch<'a> {
-        let (states, running) = (BTreeMap::new(), BTreeMap::new());
-        Watch { config, coming, generation, began: now, progressed: now, states, running }
+    fn new(
+        config: &'a Config,
+        app: &'a Name,
+        coming: &'a [Coming],
+        generation: u64,
+        now: Instant,
+    ) -> Watch<'a> {
+        let (states, running, ended) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Watch { config, app, coming, generation, began: now, progressed: now, states, running, ended }
     }
 
     fn judge(&mut self, observed: &Observed, now: Instant) -> Verdict {
@@ -120,7 +129,9 @@ impl<'a> Watch<'a> {
         now: Instant,
     ) -> One {
         let fail = |what: String| {
-            let reason = format!("{} on {} {what}", coming.service, coming.host);
+            let place = advice::Place { app: self.app, service: &coming.service, host: &coming.host };
+            let what = if what.starts_with(':') { what } else { format!(" {what}") };
+            let reason = advice::with_hint(format!("{} on {}{what}", coming.service, coming.host), place);
             let log_tail = report.map(|report| report.log_tail.clone()).unwrap_or_default();
             One::Failed(Failure { reason, log_tail })
         };
@@ -128,8 +139,22 @@ impl<'a> Watch<'a> {
             return fail("can't become healthy: the host is lost".to_owned());
         }
         let Some(report) = report else { return One::Pending(None) };
+        match &report.state {
+            InstanceState::Unhealthy { reason } if reason.starts_with("it ") => {
+                let how = reason.split(" and is restarted").next().unwrap_or(reason);
+                self.ended.insert(&coming.id, how.to_owned());
+            }
+            InstanceState::Exited { code } => {
+                self.ended.insert(&coming.id, format!("it ended with status {code}"));
+            }
+            InstanceState::Failed { reason } if reason.starts_with("it ") => {
+                self.ended.insert(&coming.id, reason.clone());
+            }
+            _ => {}
+        }
         if report.restarts >= self.config.restarts_max {
-            return fail(format!("was restarted {} times", report.restarts));
+            let how = self.ended.get(coming.id.as_str()).map(|how| format!("; the last time {how}"));
+            return fail(format!("was restarted {} times{}", report.restarts, how.unwrap_or_default()));
         }
         match &report.state {
             InstanceState::Healthy => One::Healthy,
@@ -137,6 +162,11 @@ impl<'a> Watch<'a> {
             InstanceState::Exited { code } if !coming.is_restarted => {
                 fail(format!("ended with status {code}"))
             }
+            // The Engine starts it again.
+            InstanceState::Failed { reason } if coming.is_restarted && reason.starts_with("it ") => {
+                One::Pending(None)
+            }
+            InstanceState::Failed { reason } if reason.starts_with("it ") => fail(format!(": {reason}")),
             InstanceState::Failed { reason } => fail(format!("can't be started: {reason}")),
             InstanceState::Unhealthy { reason } => {
                 let start_period = Duration::from_millis(coming.start_period_ms);

@@ -98,7 +98,15 @@ async fn decide(engine: &Engine, run: &Run, draft: Draft) -> Result<(Plan, Optio
         _ if is_resize => How::Resize,
         _ => How::New,
     };
-    let plan = make(engine, app, run.release(), &model, &scales, how)?;
+    let mut plan = make(engine, app, run.release(), &model, &scales, how)?;
+    let active = match (&draft, plan.previous) {
+        (Draft::Deploy { .. }, Some(active)) => engine.store.release(app, active).await?,
+        _ => None,
+    };
+    if let Draft::Deploy { content, .. } = &draft {
+        let previous = active.as_ref().map(|active| &active.content.project);
+        plan::add_before_switch(&mut plan, &model, &content.project, previous);
+    }
     if let Draft::Deploy { expected: Some(expected), .. } = &draft {
         refuse_other(engine, &plan, expected)?;
     }
@@ -106,10 +114,6 @@ async fn decide(engine: &Engine, run: &Run, draft: Draft) -> Result<(Plan, Optio
     let mut is_done = plan.is_up_to_date() && scales == known;
     let mut release = None;
     if let Draft::Deploy { content, message, .. } = draft {
-        let active = match plan.previous {
-            Some(active) => engine.store.release(app, active).await?,
-            None => None,
-        };
         is_done &= active.is_some_and(|active| active.content.is_same(&content));
         let (number, created) = (run.release(), engine.clock.now());
         let author = run.by.clone();
@@ -261,6 +265,12 @@ pub(crate) async fn foresee(
     let model = translate::translate(app, &request.project, &images, &request.files, secrets)
         .map_err(|error| located(error, &request.places))?;
     let mut plan = make(engine, app, next, &model, &scales, How::New)?;
+    plan::add_before_switch(
+        &mut plan,
+        &model,
+        &request.project,
+        active.as_ref().map(|active| &active.project),
+    );
     let built =
         plan.services.iter_mut().filter(|service| unknown.iter().any(|name| *service.service == **name));
     for service in built {

@@ -54,7 +54,11 @@ async fn settle_rollout(engine: &Engine, run: &Run, rollout: &Rollout, phase: Ph
     };
     tracing::info!(deploy = run.id, app = %run.app, ?phase, has_switched, "settling a deploy that was interrupted");
     if !has_switched {
-        let interrupted = restart::and_the_rest(interrupted("it was undone"), run, rollout);
+        let now = match rollout.before_switch.is_empty() {
+            true => "it was undone",
+            false => "it was undone, except for what its commands before the switch may have done",
+        };
+        let interrupted = restart::and_the_rest(interrupted(now), run, rollout);
         let undone = undo::undo(engine, run, rollout, interrupted).await;
         return Err(undone);
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Halt, stop};
+use super::{Halt, healthy, stop};
 use crate::engine::Engine;
 use crate::plan::Rollout;
 use crate::run::Run;
@@ -30,6 +30,24 @@ pub(super) async fn clear(engine: &Engine, run: &Run, rollout: &Rollout) -> Resu
             }
         })
         .await
+}
+
+/// Starts what the commands before the switch need, and waits until it is healthy.
+pub(super) async fn ground(engine: &Engine, run: &Run, rollout: &Rollout) -> Result<(), Halt> {
+    let Some(grounded) = &rollout.stages.grounded else { return Ok(()) };
+    let is_in = |id: &str| grounded.instances.iter().any(|one| one.id == id);
+    let mut first = rollout.clone();
+    first.coming.retain(|one| is_in(&one.id));
+    let ids: Vec<&str> = first.coming.iter().map(|one| one.id.as_str()).collect();
+    let detail = format!("first what the commands before the switch need: {}", ids.join(", "));
+    let generation = engine
+        .step(run, "start", detail.clone(), async {
+            engine.unless_ended(run, std::future::ready(())).await?;
+            let generation = engine.commit(run, &rollout.stages.grounded, "ground").await?;
+            Ok((generation, format!("{detail}: generation {generation}")))
+        })
+        .await?;
+    healthy::healthy(engine, run, &first, generation).await
 }
 
 /// Makes the generation with the new instances; returns its number.

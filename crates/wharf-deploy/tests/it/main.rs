@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
+mod before_switch;
 mod crash;
 mod failures;
 mod http;

@@ -120,6 +120,11 @@ pub(crate) fn assert_ok(view: &DeployView) {
     assert_eq!(view.state, DeployState::Succeeded, "{view:#?}");
 }
 
+/// Why it failed, without what to do next.
+pub(crate) fn first_line(view: &DeployView) -> &str {
+    view.error.as_deref().and_then(|error| error.lines().next()).unwrap_or_default()
+}
+
 /// Names of the steps, in order.
 pub(crate) fn steps(view: &DeployView) -> Vec<&str> {
     assert!(view.steps.iter().all(|step| step.ended), "{view:#?}");

@@ -41,7 +41,7 @@ async fn the_whole_story_blue_green_scale_rollback_remove() {
     world.behave("v3", Behaviour::Unhealthy);
     let third = server.deploy(json!({ "web": web("v3", 3) })).await;
     assert_eq!((third.state, third.release), (DeployState::Failed, 3));
-    let error = third.error.as_deref().unwrap();
+    let error = first_line(&third);
     assert_eq!(error, "web on g1 is unhealthy after 30s: connection refused");
     assert_eq!(third.log_tail, ["listening on the wrong port"]);
     assert_eq!(steps(&third), ["plan", "start", "healthy", "undo"]);

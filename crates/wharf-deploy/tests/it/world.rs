@@ -11,12 +11,14 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use wharf_base::{Digest, ErrorCode, Tasks, UnixMillis};
+use wharf_model::frame::Status;
 use wharf_model::ports::{
     BuildRequest, BuiltImage, Calls, EventSink, Hosts, ImageBuilder, Pools, PortError, Session,
 };
 use wharf_model::{
-    BalancerView, Call, Change, Event, Generation, HostReport, HostView, ImageReport, ImageSpec, ImageState,
-    Instance, InstanceReport, InstanceState, Liveness, Name, Observed, PoolsObserved, ReleaseTraffic,
+    BalancerView, Call, Change, Event, Frame, Generation, HostReport, HostView, ImageReport, ImageSpec,
+    ImageState, Instance, InstanceReport, InstanceState, Liveness, Name, Observed, PoolsObserved,
+    ReleaseTraffic,
 };
 
 /// What containers of an image do once they are started.
@@ -74,6 +76,11 @@ struct State {
     cut: Option<Cut>,
     build_fails: bool,
     build_hangs: bool,
+    /// One-off commands that were run.
+    commands: Vec<String>,
+    /// How they end; `None`: they don't.
+    command_status: Option<i64>,
+    hanging: Vec<(mpsc::Receiver<Frame>, mpsc::Sender<Frame>)>,
     gaps: Vec<String>,
     events: Vec<Event>,
 }
@@ -100,6 +107,9 @@ impl World {
             cut: None,
             build_fails: false,
             build_hangs: false,
+            commands: Vec::new(),
+            command_status: Some(0),
+            hanging: Vec::new(),
             gaps: Vec::new(),
             events: Vec::new(),
         };
@@ -226,6 +236,24 @@ impl World {
 
     pub(crate) fn build_hangs(&self, hangs: bool) {
         self.with(|state| state.build_hangs = hangs);
+    }
+
+    /// How one-off commands end from now on; `None`: they don't.
+    pub(crate) fn commands_end(&self, status: Option<i64>) {
+        self.with(|state| state.command_status = status);
+    }
+
+    /// One-off commands that were run: `migrate in v1 on a beside db`.
+    pub(crate) fn commands(&self) -> Vec<String> {
+        self.with(|state| state.commands.clone())
+    }
+
+    /// Whether the callers of the commands that hang have gone away.
+    pub(crate) async fn callers_are_gone(&self) {
+        let hanging = self.with(|state| std::mem::take(&mut state.hanging));
+        for (_, outputs) in &hanging {
+            outputs.closed().await;
+        }
     }
 
     pub(crate) fn gaps(&self) -> Vec<String> {
@@ -567,10 +595,37 @@ impl EventSink for World {
     }
 }
 
-/// Agents of this world take no calls: what needs some is tested with real ones.
+/// Agents of this world run commands that say what they are told to; everything else is tested with real ones.
 #[async_trait]
 impl Calls for World {
-    async fn call(&self, host: &Name, _: Call) -> Result<Session, PortError> {
-        Err(PortError::new(ErrorCode::Unavailable, format!("host `{host}` takes no calls")))
+    async fn call(&self, host: &Name, call: Call) -> Result<Session, PortError> {
+        let Call::Run(call) = call else {
+            return Err(PortError::new(ErrorCode::Unavailable, format!("host `{host}` takes no calls")));
+        };
+        let ((input, inputs), (outputs, output)) = (mpsc::channel(8), mpsc::channel(8));
+        let command = call.instance.spec.command.clone().unwrap_or_default().join(" ");
+        let frames = [
+            Frame::Status(Status::Started { instance: call.id.clone(), host: host.to_string() }),
+            Frame::Stdout(bytes::Bytes::from(format!("{command}: on its way\nand ther"))),
+            Frame::Stdout(bytes::Bytes::from_static(b"e")),
+        ];
+        frames.into_iter().for_each(|frame| outputs.try_send(frame).unwrap());
+        self.with(|state| {
+            let there: BTreeSet<String> = state
+                .reports
+                .values()
+                .flat_map(|report| &report.instances)
+                .filter(|one| one.state.is_healthy())
+                .map(|one| one.service.to_string())
+                .collect();
+            let there = there.into_iter().collect::<Vec<_>>().join("+");
+            let image = &call.instance.spec.image;
+            state.commands.push(format!("{command} in {image} on {host} beside {there}"));
+            match state.command_status {
+                Some(code) => outputs.try_send(Frame::Status(Status::Exited { code })).unwrap(),
+                None => state.hanging.push((inputs, outputs)),
+            }
+        });
+        Ok(Session { input, output })
     }
 }

@@ -15,6 +15,7 @@ use wharf_model::{InstanceState, Probe};
 
 use super::converge::Wake;
 use super::drift::settings::Settings;
+use super::explain;
 use super::found::{Check, Found, Run};
 use super::plan::Wanted;
 use super::probe::{self, Verdict};
@@ -38,6 +39,10 @@ pub(crate) struct Detail {
     pub(crate) check_output: String,
     /// Why the Engine could not start it.
     pub(crate) error: String,
+    /// It was killed for want of memory.
+    pub(crate) was_out_of_memory: bool,
+    /// Its limit of memory in bytes, if it has one.
+    pub(crate) memory_limit: Option<i64>,
     /// Its limits and restart policy.
     pub(crate) settings: Option<Settings>,
 }
@@ -124,6 +129,8 @@ impl Health {
             started_at: state.started_at.unwrap_or_default(),
             check_output: shortened(&output.unwrap_or_default()),
             error: shortened(&state.error.unwrap_or_default()),
+            was_out_of_memory: state.oom_killed.unwrap_or(false),
+            memory_limit: inspected.host_config.as_ref().and_then(|config| config.memory),
             settings: inspected.host_config.as_ref().map(Settings::read),
         };
         let (settle_from_now, before) = (self.has_looked, self.containers.remove(&found.id));
@@ -189,9 +196,12 @@ impl Health {
             Run::Dead => plain(InstanceState::Failed { reason: "the Engine cannot remove it".to_owned() }),
             Run::Paused => plain(InstanceState::Unhealthy { reason: "it is paused".to_owned() }),
             Run::Restarting(code) => {
-                let restarts = self.detail(&found.id).map_or(0, |detail| detail.restarts);
-                let reason =
-                    format!("it ended with status {code} and is restarted (so far {restarts} times)");
+                let detail = self.detail(&found.id);
+                let restarts = detail.map_or(0, |detail| detail.restarts);
+                let cause = detail
+                    .and_then(|one| explain::ending(code, one.was_out_of_memory, one.memory_limit))
+                    .unwrap_or_else(|| format!("it ended with status {code}"));
+                let reason = format!("{cause} and is restarted (so far {restarts} times)");
                 plain(InstanceState::Unhealthy { reason })
             }
             Run::Running => self.running(found),

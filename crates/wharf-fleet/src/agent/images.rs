@@ -14,8 +14,8 @@ use wharf_docker::Engine;
 use wharf_model::{ImageReport, ImageState};
 
 use super::converge::Wake;
-use super::pull;
 use super::work::Workshop;
+use super::{explain, pull};
 use crate::protocol::HostDesired;
 
 /// The desired images and how each stands.
@@ -101,7 +101,10 @@ pub(crate) fn pull(
             pull::ensure(&engine, &image, pull::Wish::default(), account, &shop.pulled_bytes).await
         };
         let result = tokio::select! {
-            result = work => result.map_err(|error| error.to_string()),
+            result = work => match result {
+                Ok(()) => Ok(()),
+                Err(error) => Err(explain::failure(&engine, error.to_string()).await),
+            },
             () = cancelled.cancelled() => return,
             () = shutdown.cancelled() => return,
         };

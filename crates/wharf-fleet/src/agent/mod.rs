@@ -13,6 +13,7 @@ mod create;
 mod data;
 mod drift;
 mod engine;
+mod explain;
 mod files;
 mod found;
 mod gates;

@@ -8,6 +8,7 @@ use wharf_base::UnixMillis;
 use wharf_docker::{Engine, logs};
 use wharf_model::{HostReport, InstanceReport, InstanceState};
 
+use super::explain;
 use super::found::Found;
 use super::health::Detail;
 use super::plan::Wanted;
@@ -82,6 +83,10 @@ impl Reporter {
                 Some((found, _)),
                 Some(engine),
             ) => past.read_tail(engine, found, detail).await,
+            // What it said before it ended the last time, while nobody knows whether it will again.
+            (InstanceState::Starting, Some((found, Some(one))), Some(engine)) if one.restarts > 0 => {
+                past.read_tail(engine, found, detail).await;
+            }
             _ => past.tail.clear(),
         }
         if past.tail.is_empty() {
@@ -168,6 +173,12 @@ fn with_cause(state: InstanceState, detail: Option<&Detail>) -> InstanceState {
     match (state, detail) {
         (InstanceState::Exited { code }, Some(detail)) if !detail.error.is_empty() => {
             InstanceState::Failed { reason: format!("it ended with status {code}: {}", detail.error) }
+        }
+        (InstanceState::Exited { code }, Some(detail)) => {
+            match explain::ending(code, detail.was_out_of_memory, detail.memory_limit) {
+                Some(reason) => InstanceState::Failed { reason },
+                None => InstanceState::Exited { code },
+            }
         }
         (state, _) => state,
     }

@@ -26,7 +26,7 @@ use super::gates::Gates;
 use super::link::Server;
 use super::plan::{Step, Unit, Wanted};
 use super::secrets::{Ready, Secrets};
-use super::{files, made, pull};
+use super::{explain, files, made, pull};
 use crate::{Error, RegistryAccount, unknown};
 
 /// Longest time for one stop; the container's own grace is what usually ends it.
@@ -142,7 +142,7 @@ impl Job {
                 done.await
             };
             if let Err(error) = result {
-                return Outcome::Failed(error.to_string());
+                return Outcome::Failed(explain::failure(&self.engine, error.to_string()).await);
             }
             power_loss(|| format!("agent {} done", step.word()));
         }

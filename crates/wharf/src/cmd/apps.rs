@@ -85,7 +85,8 @@ fn state(instance: &Value) -> String {
         return format!("host lost (was {word})");
     }
     match instance["state"]["reason"].as_str() {
-        Some(reason) => format!("{word}: {reason}"),
+        // What to do about it is told by the deploy that failed.
+        Some(reason) => format!("{word}: {}", reason.lines().next().unwrap_or_default()),
         None => word,
     }
 }

@@ -37,6 +37,10 @@ fn observed(generation_seen: u64, states: &[(&str, InstanceState)]) -> Observed 
     Observed { generation: 7, hosts }
 }
 
+fn app() -> Name {
+    "shop".parse().unwrap()
+}
+
 fn unhealthy() -> InstanceState {
     InstanceState::Unhealthy { reason: "connection refused".to_owned() }
 }
@@ -44,12 +48,13 @@ fn unhealthy() -> InstanceState {
 fn verdict_of(coming: &Coming, observed: &Observed) -> Verdict {
     let config = Config::default();
     let now = Instant::now();
-    Watch::new(&config, std::slice::from_ref(coming), 7, now).judge(observed, now)
+    Watch::new(&config, &app(), std::slice::from_ref(coming), 7, now).judge(observed, now)
 }
 
+/// What failed, without what to do next.
 fn failure(verdict: Verdict) -> String {
     match verdict {
-        Verdict::Failed(failure) => failure.reason,
+        Verdict::Failed(failure) => failure.reason.lines().next().unwrap_or_default().to_owned(),
         other => panic!("{other:?}"),
     }
 }
@@ -80,6 +85,13 @@ async fn says_what_is_wrong_with_log_lines() {
     let mut looping = observed(7, &[("w", InstanceState::Starting)]);
     looping.hosts.values_mut().for_each(|host| host.1.instances[0].restarts = 3);
     assert_eq!(failure(verdict_of(&one, &looping)), "web on h1 was restarted 3 times");
+    let restarted = Coming { is_restarted: true, ..one };
+    let (config, app, now) = (Config::default(), app(), Instant::now());
+    let mut watch = Watch::new(&config, &app, std::slice::from_ref(&restarted), 7, now);
+    let reason = "it ended with status 4 and is restarted (so far 2 times)".to_owned();
+    watch.judge(&observed(7, &[("w", InstanceState::Unhealthy { reason })]), now);
+    let told = failure(watch.judge(&looping, now));
+    assert_eq!(told, "web on h1 was restarted 3 times; the last time it ended with status 4");
 }
 
 #[tokio::test]
@@ -94,9 +106,9 @@ async fn a_job_may_end_well_and_a_restarted_container_may_be_down_for_a_moment()
 
 #[tokio::test]
 async fn unhealthy_is_forgiven_within_the_start_period() {
-    let config = Config::default();
+    let (config, app) = (Config::default(), app());
     let (one, began) = ([coming("w")], Instant::now());
-    let mut watch = Watch::new(&config, &one, 7, began);
+    let mut watch = Watch::new(&config, &app, &one, 7, began);
     let at = |seconds: u64| began + Duration::from_secs(seconds);
     watch.judge(&observed(7, &[("w", InstanceState::Starting)]), at(1));
     let world = observed(7, &[("w", unhealthy())]);
@@ -106,9 +118,9 @@ async fn unhealthy_is_forgiven_within_the_start_period() {
 
 #[tokio::test]
 async fn patience_counts_from_the_last_progress_and_pulling_has_more() {
-    let config = Config::default();
+    let (config, app) = (Config::default(), app());
     let (both, began) = ([coming("a"), coming("b")], Instant::now());
-    let mut watch = Watch::new(&config, &both, 7, began);
+    let mut watch = Watch::new(&config, &app, &both, 7, began);
     let at = |seconds: u64| began + Duration::from_secs(seconds);
     let pulling = || InstanceState::Pulling;
     let verdict = watch.judge(&observed(7, &[("a", pulling()), ("b", pulling())]), at(0));
@@ -119,7 +131,7 @@ async fn patience_counts_from_the_last_progress_and_pulling_has_more() {
     assert_eq!(failure(watch.judge(&world, at(165))), "web on h1 is not healthy after 2m45s: starting");
     let mut silent = observed(6, &[]);
     silent.hosts.values_mut().for_each(|host| host.1.problem = Some("the Engine does not answer".to_owned()));
-    let mut watch = Watch::new(&config, &both, 7, began);
+    let mut watch = Watch::new(&config, &app, &both, 7, began);
     watch.judge(&silent, at(0));
     assert_eq!(
         failure(watch.judge(&silent, at(65))),
