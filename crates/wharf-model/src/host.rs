@@ -64,6 +64,10 @@ pub struct HostView {
     /// When its newest certificate ends; it gets the next one long before. `None` for the server's own host.
     #[serde(default)]
     pub certificate_expires: Option<UnixMillis>,
+    /// Milliseconds by which its clock is ahead of the server's, less the time of the report's way; negative when it is
+    /// behind. `None` before a report, and of agents that don't tell.
+    #[serde(default)]
+    pub clock_skew_ms: Option<i64>,
 }
 
 impl HostView {
@@ -92,6 +96,7 @@ impl HostView {
             kernel: None,
             resources: None,
             certificate_expires: None,
+            clock_skew_ms: None,
         }
     }
 }
@@ -161,6 +166,9 @@ pub struct HostReport {
     pub docker_root: String,
     /// How much of the host is in use.
     pub resources: Option<HostResources>,
+    /// Its clock when this was sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock: Option<UnixMillis>,
     /// What was changed by hand, the newest last (at most 50).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub drifts: Vec<Drift>,

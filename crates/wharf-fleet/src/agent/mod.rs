@@ -142,6 +142,7 @@ pub async fn start(config: AgentConfig, deps: AgentDeps, tasks: &Tasks) -> Resul
         splay: session::Splay::new(seed),
         heard: watch::Sender::default(),
         resources: resources::Sampler::default(),
+        clock: Arc::clone(&deps.clock),
     };
     let memory = config.secrets.clone().unwrap_or_else(wharf_secrets::default_directory);
     let secrets = secrets::Secrets::new(data.secrets(), memory, owner.clone());

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
-use wharf_base::{Backoff, ErrorCode};
+use wharf_base::{Backoff, Clock, ErrorCode};
 use wharf_disk::atomic;
 use wharf_model::HostReport;
 
@@ -31,6 +31,7 @@ pub(crate) struct Session {
     /// The generation of the newest report that the server has taken in.
     pub(crate) heard: watch::Sender<u64>,
     pub(crate) resources: Sampler,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 /// Spreads the regular reports of many hosts: a new generation makes all of them report at once, and without it they would
@@ -85,6 +86,7 @@ impl Session {
                         continue;
                     }
                     report.resources = self.resources.sample(&report.docker_root).await;
+                    report.clock = Some(self.clock.now());
                     last_sent = Instant::now();
                     due = last_sent + self.splay.interval(self.report_interval);
                     match server.post("/agent/v1/report", &report).await {

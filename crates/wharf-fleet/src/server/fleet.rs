@@ -21,7 +21,7 @@ use wharf_model::{
 use super::calls::Calls;
 use super::parts::Parts;
 use super::store::{HostRecord, Store};
-use super::{Deps, LocalHost, blind, validate};
+use super::{Deps, LocalHost, blind, skew, validate};
 use crate::protocol::{HostDesired, RegistryAccount};
 use crate::token::{equal_in_constant_time, random_hex, secret_hash};
 use crate::{Config, Error, Mismatch};
@@ -65,6 +65,8 @@ pub(crate) struct Host {
     stored: UnixMillis,
     /// Apart from the report: they change all the time and nothing is decided by them.
     resources: Option<HostResources>,
+    /// Milliseconds that its clock is ahead.
+    clock_skew_ms: Option<i64>,
     pub(crate) liveness: Liveness,
     /// When the liveness became what it is.
     since: UnixMillis,
@@ -341,22 +343,28 @@ impl Fleet {
     pub(crate) async fn report(&self, identity: &Identity, mut report: HostReport) -> Result<(), Error> {
         let now = self.deps.clock.now();
         let resources = report.resources.take();
-        let (report, before, became_up, is_stored) = {
+        let skew = report.clock.take().map(|theirs| theirs.0 - now.0);
+        let (report, before, became_up, is_stored, skew_before) = {
             let mut state = self.state();
             let host = state.known(identity).ok_or(Error::UnknownHost)?;
             let report = Arc::new(blind::keep_known(report, &host.report));
             host.record.last_seen = now;
             host.resources = resources;
+            let skew_before = std::mem::replace(&mut host.clock_skew_ms, skew);
             let before = std::mem::replace(&mut host.report, Arc::clone(&report));
             // Most reports say what the one before said.
             let is_stored = before == report && now.since(host.stored) < STORED_AGE_MAX;
             if !is_stored {
                 host.stored = now;
             }
-            (report, before, host.connections > 0 && host.rise(now), is_stored)
+            (report, before, host.connections > 0 && host.rise(now), is_stored, skew_before)
         };
         if became_up {
             self.tell_up(&identity.name);
+        }
+        if let Some(message) = skew::warning(&identity.name, skew_before, skew) {
+            tracing::warn!("{message}");
+            self.deps.events.emit(Event::Warning { part: "agents".to_owned(), message });
         }
         super::orphans::settle(self, &identity.name, &report);
         if *before != *report {
@@ -557,6 +565,7 @@ impl Host {
             record,
             report: Arc::new(report),
             resources: None,
+            clock_skew_ms: None,
             liveness: Liveness::Never,
             connections: 0,
             from: None,
@@ -621,6 +630,7 @@ impl Host {
             operating_system: known(&report.operating_system),
             kernel: known(&report.kernel),
             resources: self.resources.clone(),
+            clock_skew_ms: self.clock_skew_ms,
         }
     }
 }

@@ -20,6 +20,7 @@ mod parts;
 mod publish;
 mod renew;
 mod routes;
+mod skew;
 mod store;
 mod table;
 mod validate;

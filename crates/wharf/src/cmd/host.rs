@@ -130,7 +130,17 @@ fn table(hosts: &[HostView]) -> String {
             },
         ]);
     }
-    table.render()
+    let notes =
+        hosts.iter().filter_map(|host| Some(format!("! {}: its clock is {}\n", host.name, skew(host)?)));
+    table.render() + &notes.collect::<String>()
+}
+
+/// How wrong a host's clock is, if so that people should know.
+fn skew(host: &HostView) -> Option<String> {
+    // What a report's way takes is no skew.
+    let seconds = host.clock_skew_ms.map(|skew| skew / 1_000).filter(|seconds| seconds.abs() >= 5)?;
+    let by = wharf_base::duration::format(Duration::from_secs(seconds.unsigned_abs()));
+    Some(format!("{by} {} the server's", if seconds > 0 { "ahead of" } else { "behind" }))
 }
 
 fn seen(elapsed: Duration) -> Duration {

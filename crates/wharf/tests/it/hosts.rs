@@ -65,8 +65,24 @@ impl Site {
 
     /// Starts the agent of a host, which has joined.
     pub(crate) fn start_agent(&self, host: u32) {
-        let script = "setsid wharf agent --data /var/lib/wharf >>/var/log/agent.log 2>&1 </dev/null & echo $! >/run/agent.pid";
-        self.sh(host, script).expect(0);
+        self.start_agent_until(host, "");
+    }
+
+    /// The same with a process that ends by itself at this point, as by SIGKILL (`wharf_base::power_loss`).
+    pub(crate) fn start_agent_until(&self, host: u32, point: &str) {
+        let script = "export WHARF_CRASH_AT='POINT'; setsid wharf agent --data /var/lib/wharf >>/var/log/agent.log 2>&1 </dev/null & echo $! >/run/agent.pid";
+        self.sh(host, &script.replace("POINT", point)).expect(0);
+    }
+
+    /// Whether the agent that was started last still runs.
+    pub(crate) fn agent_runs(&self, host: u32) -> bool {
+        self.sh(host, "kill -0 $(cat /run/agent.pid)").status == 0
+    }
+
+    /// Its end by SIGKILL; comes back when it is gone.
+    pub(crate) fn kill_agent(&self, host: u32) {
+        self.sh(host, "kill -9 $(cat /run/agent.pid)").expect(0);
+        eventually("the agent is gone", DEADLINE, || (!self.agent_runs(host)).then_some(()));
     }
 
     pub(crate) fn token(&self, args: &[&str]) -> String {

@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed step of a test ends it")]
 
+mod agent_crash;
 mod apart;
 mod api;
 mod app;
@@ -20,6 +21,7 @@ mod crash_points;
 mod deploy;
 mod docker;
 mod failover;
+mod drain_crash;
 mod help;
 mod hosts;
 mod keys;

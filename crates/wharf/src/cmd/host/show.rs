@@ -3,7 +3,7 @@
 use wharf_base::UnixMillis;
 use wharf_model::HostView;
 
-use super::state;
+use super::{skew, state};
 use crate::output::{ago, bytes};
 
 /// The host of that name; otherwise an error with the nearest name.
@@ -36,6 +36,7 @@ pub(super) fn page(host: &HostView, newest: u64, now: UnixMillis) -> String {
     add("system", (!system.is_empty()).then(|| system.join(", ")));
     add("engine", host.engine_version.clone());
     add("agent", host.agent_version.clone());
+    add("clock", skew(host));
     let resources = host.resources.clone().unwrap_or_default();
     let load = resources.load.map(|[one, five, fifteen]| format!("load {one:.2} {five:.2} {fifteen:.2}"));
     let busy = resources.cpu_busy.map(|share| format!("{:.0} % busy", share * 100.0));
@@ -100,10 +101,11 @@ mod tests {
     fn a_host_is_shown_with_its_problem_and_what_is_in_use() {
         let resources = json!({ "load": [0.5, 0.25, 0.1], "cpu_busy": 0.42, "memory_available_bytes": 1_u64 << 30,
             "disk_path": "/var/lib/docker", "disk_bytes": 100_u64 << 30, "disk_free_bytes": 40_u64 << 30 });
-        let more = json!({ "problem": "the disk is full", "since": 4_000, "generation": 14, "resources": resources });
+        let more = json!({ "clock_skew_ms": -3_600_900, "problem": "the disk is full", "since": 4_000, "generation": 14, "resources": resources });
         let page = page(&host(more), 14, UnixMillis(10_000));
         for line in [
             "state       up for 6 s\n",
+            "clock       1h behind the server's\n",
             "problem     the disk is full\n",
             "generation  14, the newest\n",
             "cpu         2 CPUs, 42 % busy, load 0.50 0.25 0.10\n",
