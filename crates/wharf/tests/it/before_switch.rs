@@ -30,7 +30,7 @@ fn a_migration_runs_before_the_switch_or_refuses_the_deploy() {
     let said = server.deploy(app.path());
     assert!(said.contains("web | migrating to one") && said.contains("web | complaint"), "{said}");
     let at = |what: &str| said.find(what).unwrap_or_else(|| panic!("no {what} in {said}"));
-    assert!(at("store-r1-1") < at("migrating to one") && at("migrating to one") < at("switch"), "{said}");
+    assert!(at("store-r1-1") < at("migrating to one") && at("migrating to one") < at("✓ switch"), "{said}");
     assert_eq!(containers(&app.name).len(), 2, "the one-off container is gone");
 
     let load = Load::start(server.balancer, &app.host());

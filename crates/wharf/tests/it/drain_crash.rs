@@ -76,6 +76,7 @@ fn a_drain_survives_the_server_and_a_cut_link_starts_nothing_single_twice() {
             (got == (200, "here".to_owned())).then_some(())
         });
         assert_eq!(keeper(&site), kept, "`{point}`: what has data was not touched");
+        ["one", "two"].iter().for_each(|name| site.wait_for(name, "up", DEADLINE));
         // Back to where it was: nothing moves back by itself, a new number does.
         site.server.ok(&["host", "drain", "two", "--undo"]);
         for number in ["web=1", "web=2"] {

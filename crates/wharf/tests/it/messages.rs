@@ -79,7 +79,7 @@ fn every_failure_of_a_container_says_what_where_and_what_next() {
         case(
             "one that ends again and again",
             "    build: .\n    restart: always\n    environment: { DIE: 'yes' }\n",
-            &["web on local was restarted 3 times", "ended with status 7", "no such drawer"],
+            &["web on local was restarted 3 times", "no such drawer", "`wharf run web --app NAME`"],
         ),
         case(
             "a program that is not in the image",
