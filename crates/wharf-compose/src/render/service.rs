@@ -412,7 +412,7 @@ fn file_mount(mount: &FileMount) -> Value {
 }
 
 fn x_wharf(x_wharf: &XWharf) -> Fields {
-    let XWharf { hosts, route, health, rollout, drift, reschedule } = x_wharf;
+    let XWharf { hosts, route, health, rollout, before_switch, drift, reschedule } = x_wharf;
     let mut f = Fields::new();
     f.number(
         "hosts",
@@ -449,6 +449,11 @@ fn x_wharf(x_wharf: &XWharf) -> Fields {
         rollout.duration("drain", Some(*drain));
         f.put("rollout", rollout.done());
     }
+    f.list(
+        "before_switch",
+        before_switch,
+        |one| json!({ "command": one.command, "timeout": wharf_base::duration::format(one.timeout) }),
+    );
     f.number("drift", drift.as_ref().map(|policy| json!(word(policy))));
     f.number("reschedule", reschedule.as_ref().map(|policy| json!(word(policy))));
     f

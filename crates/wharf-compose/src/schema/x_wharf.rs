@@ -2,13 +2,14 @@
 
 use serde_json::Value;
 
-use super::{described, element, number, text, word};
+use super::{described, element, list, number, one_of, text, texts, word};
 use crate::schema_keys as keys;
 
 pub(super) fn x_wharf() -> Value {
     let x_wharf = element(
         &keys::X_WHARF,
         &[
+            ("before_switch", before_switch()),
             (
                 "drift",
                 described(
@@ -35,7 +36,19 @@ pub(super) fn x_wharf() -> Value {
             ("route", route()),
         ],
     );
-    described(x_wharf, "What Compose has no words for: hosts, route, health, rollout")
+    described(x_wharf, "What Compose has no words for: hosts, route, health, rollout, before_switch")
+}
+
+fn before_switch() -> Value {
+    let command = element(
+        &keys::X_WHARF_BEFORE_SWITCH,
+        &[
+            ("command", described(one_of(&[text(), texts()]), "Program and arguments; needed")),
+            ("timeout", described(text(), "Longest time that it may take; 10m unless given")),
+        ],
+    );
+    let all = one_of(&[text(), texts(), command.clone(), list(command)]);
+    described(all, "Run once, in the new image, before requests go to a new release, such as a migration")
 }
 
 fn route() -> Value {

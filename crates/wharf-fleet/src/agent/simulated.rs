@@ -47,6 +47,7 @@ pub fn start_simulated(
         splay: session::Splay::new(seed),
         heard,
         resources: resources::Sampler::default(),
+        clock: Arc::clone(&clock),
     };
     let (connector, link_tasks) = (deps.connector, tasks.clone());
     tasks.spawn("simulated link", async move {
