@@ -10,6 +10,7 @@ use std::time::Duration;
 use wharf_model::frame::Status;
 use wharf_model::ports::Session;
 use wharf_model::{Event, Frame};
+use wharf_secrets::Redactor;
 
 use super::switch::counted;
 use super::{Failure, Halt, prepare, start};
@@ -143,6 +144,7 @@ impl Lines {
 
     fn tell(&mut self, line: &[u8], engine: &Engine, run: &Run) {
         let line: String = String::from_utf8_lossy(line).chars().filter(|c| !c.is_control()).collect();
+        let line = Redactor::process().text(&line).into_owned();
         let told = format!("{} | {line}", self.service);
         if run.journal.output(&told) {
             engine.emit(Event::DeployOutput { deploy: run.id, line: told });
