@@ -9,6 +9,7 @@
 //! what it was about when it starts again; an unchanged service keeps its containers.
 
 pub mod api;
+mod check;
 mod config;
 mod diff;
 mod engine;
@@ -32,6 +33,7 @@ mod translate;
 mod uploads;
 mod world;
 
+pub use check::check;
 pub use config::Config;
 pub use engine::Deps;
 pub use error::Error;

@@ -38,7 +38,7 @@ use crate::plan::Rollout;
 use crate::run::Run;
 use crate::secrets::{self, Opened};
 
-pub(crate) use prepare::{Draft, Foreseen, foresee, foresee_move, located};
+pub(crate) use prepare::{Draft, Foreseen, foresee, foresee_move};
 
 /// What a run is to do.
 #[derive(Clone, Debug)]

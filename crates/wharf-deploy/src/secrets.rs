@@ -49,7 +49,7 @@ pub(crate) async fn open(vault: &Arc<Vault>, request: &DeployRequest) -> Result<
     let opening = tokio::task::spawn_blocking(move || open_all(&vault, &project, &sealed, &used));
     let opened = opening.await.map_err(|_| Error::Invalid("the server stops".to_owned()))?;
     let opened = opened.map_err(|error| match error {
-        Error::Translate(error) => rollout::located(error, &request.places).into(),
+        Error::Translate(error) => crate::check::located(error, &request.places).into(),
         other => other,
     })?;
     Redactor::process().add(opened.values.values());

@@ -2,18 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use wharf_compose::Places;
 use wharf_compose::project::Project;
 use wharf_model::{Name, SecretRef};
 
 use super::{Halt, Job};
 use crate::Error;
 use crate::api::{DeployRequest, PlanView, What};
+use crate::check::located;
 use crate::engine::Engine;
 use crate::plan::{self, Action, Input, Plan, PlanError, Rollout};
 use crate::run::Run;
 use crate::store::{Content, Planned, Release, Scale};
-use crate::translate::{self, Model, TranslateError};
+use crate::translate::{self, Model};
 
 /// What is to be planned.
 pub(crate) enum Draft {
@@ -286,14 +286,6 @@ pub(crate) async fn foresee(
     Ok((plan, builds))
 }
 
-/// Says in which file and line the key stands.
-pub(crate) fn located(error: TranslateError, places: &Places) -> TranslateError {
-    match places.find(&error.place) {
-        Some(place) => TranslateError { place: format!("{place}: {}", error.place), ..error },
-        None => error,
-    }
-}
-
 /// Images that we built, by the address that the registry has now: it may have another than when they were pushed.
 pub(super) fn at_registry(images: &BTreeMap<String, String>, registry: &str) -> BTreeMap<String, String> {
     let moved = |image: &String| match image.split_once('/') {
@@ -328,22 +320,4 @@ pub(crate) async fn foresee_move(engine: &Engine, app: &Name, active: u32) -> Re
 
 pub(super) fn millis(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_cannot_be_carried_out_has_its_file_and_line() {
-        let places: Places = serde_json::from_str(r#"{"services.web.ports": "compose.yaml:9:5"}"#).unwrap();
-        let error = |place: &str| TranslateError {
-            place: place.to_owned(),
-            message: "no".to_owned(),
-            hint: "none".to_owned(),
-        };
-        let known = located(error("services.web.ports"), &places);
-        assert_eq!(known.to_string(), "compose.yaml:9:5: services.web.ports: no\n  hint: none");
-        assert_eq!(located(error("networks.front"), &places), error("networks.front"));
-    }
 }

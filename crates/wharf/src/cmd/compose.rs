@@ -87,6 +87,20 @@ fn check(arguments: &ComposeArgs, output: Output) -> anyhow::Result<()> {
         Err(errors) => return Err(failed(&warnings, &errors)),
     };
     let warnings: Vec<&Diagnostic> = warnings.iter().chain(&loaded.warnings).collect();
+    let notes = match wharf_deploy::check(&loaded.project, &loaded.places) {
+        Ok(notes) => notes,
+        Err(refusal) if output.is_json() => {
+            let error = json!({ "kind": "unsupported", "message": format!("{}: {}", refusal.place, refusal.message), "hint": refusal.hint });
+            let said = json!({ "ok": false, "errors": [error], "errors_omitted": 0, "warnings": warnings });
+            output.line(&serde_json::to_string_pretty(&said)?)?;
+            return Err(Reported.into());
+        }
+        Err(refusal) => {
+            warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+            eprintln!("error: {refusal}");
+            return Err(Reported.into());
+        }
+    };
     let services = explain::services(&loaded.project);
     if output.is_json() {
         let said = json!({
@@ -94,6 +108,7 @@ fn check(arguments: &ComposeArgs, output: Output) -> anyhow::Result<()> {
             "name": loaded.project.name,
             "errors": [],
             "warnings": warnings,
+            "notes": notes,
             "services": services.iter().map(explain::Explained::to_json).collect::<serde_json::Map<_, _>>(),
             "inactive": loaded.inactive,
         });
@@ -101,6 +116,9 @@ fn check(arguments: &ComposeArgs, output: Output) -> anyhow::Result<()> {
     }
     for warning in &warnings {
         eprintln!("warning: {warning}");
+    }
+    for note in &notes {
+        eprintln!("note: {note}");
     }
     let mut text: Vec<String> = services.iter().map(explain::Explained::to_text).collect();
     text.push(explain::summary(&loaded, warnings.len()));

@@ -43,7 +43,7 @@ services:
     ports: ['127.0.0.1:5432:5432']
     volumes: ['data:/var/lib/postgresql/data', './init:/init:ro']
     healthcheck: {test: pg_isready -U shop}
-    cap_add: [SYS_NICE]
+    user: '999'
   debug: {image: busybox, profiles: [tools]}
 volumes: {data: }
 ";
@@ -64,7 +64,7 @@ fn check_explains_what_every_service_gets() {
         "127.0.0.1:5432 → 5432/tcp",
         "data → /var/lib/postgresql/data, ./init → /init (read-only)",
         "when `pg_isready -U shop` succeeds",
-        "SYS_NICE",
+        "user        999",
         "shop: 2 services, 1 network, 1 volume",
         "not active: debug (profiles: tools)",
     ] {
@@ -84,6 +84,10 @@ fn check_ends_with_1_for_mistakes_in_files_and_with_2_for_wrong_usage() {
         ("wrong.yaml", "services:\n  web:\n    image: a\n    isolation: x\n    imgae: b\n"),
         ("good/compose.yaml", "services: {web: {image: a}}\n"),
         ("empty/readme", ""),
+        (
+            "clash.yaml",
+            "services:\n  a: {image: a, x-wharf: {route: {port: 80}}}\n  b: {image: b, x-wharf: {route: {port: 80}}}\n",
+        ),
     ]);
     let ran = run(&mut compose(directory.path(), &["check", "wrong.yaml"])).expect(1);
     assert_eq!(ran.stdout, "");
@@ -97,6 +101,12 @@ fn check_ends_with_1_for_mistakes_in_files_and_with_2_for_wrong_usage() {
     assert_eq!(error["kind"], "unsupported");
     assert_eq!(json["warnings"][0]["hint"], "did you mean `image`?");
     run(&mut compose(directory.path(), &["check", "good"])).expect(0);
+    // What only the server would find.
+    run(&mut compose(directory.path(), &["check", "clash.yaml"]))
+        .expect(1)
+        .says("error: clash.yaml:3:27: services.b.x-wharf.route: `a` has the route */ already");
+    let ran = run(&mut compose(directory.path(), &["check", "clash.yaml", "--output", "json"])).expect(1);
+    assert_eq!(serde_json::from_str::<Value>(&ran.stdout).unwrap()["ok"], false);
     run(&mut compose(directory.path(), &["check", "empty"]))
         .expect(2)
         .says("there is no compose.yaml in empty");

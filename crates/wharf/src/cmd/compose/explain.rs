@@ -209,6 +209,8 @@ fn shown(key: &str, value: &Value) -> String {
             let items = items.iter().map(|item| match key {
                 "ports" => port(item),
                 "volumes" => mount(item),
+                "secrets" | "configs" | "devices" => from_to(item),
+                _ if item.is_object() => format!("({})", shown("", item)),
                 _ => shown("", item),
             });
             cut(&items.collect::<Vec<_>>().join(", "))
@@ -251,6 +253,19 @@ fn mount(mount: &Value) -> String {
     };
     let mode = if mount["read_only"] == json!(true) { " (read-only)" } else { "" };
     format!("{source} → {}{mode}", text("target"))
+}
+
+/// A file or device and where it is in the container, with what else is said about it.
+fn from_to(item: &Value) -> String {
+    let text = |key: &str| item[key].as_str().unwrap_or_default();
+    let rest = item
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(key, _)| !matches!(key.as_str(), "source" | "target"));
+    let rest: Vec<String> = rest.map(|(key, value)| format!("{key} {}", shown(key, value))).collect();
+    let rest = if rest.is_empty() { String::new() } else { format!(" ({})", rest.join(", ")) };
+    format!("{} → {}{rest}", text("source"), text("target"))
 }
 
 fn cut(text: &str) -> String {
