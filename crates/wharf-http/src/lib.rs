@@ -11,6 +11,7 @@ pub mod api;
 mod api_error;
 mod client;
 mod error;
+mod linger;
 mod listener;
 mod peer;
 pub mod pki;

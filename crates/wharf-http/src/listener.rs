@@ -3,6 +3,7 @@
 //! On shutdown a listener stops accepting, tells its connections to finish what is in flight (`Connection: close`,
 //! GOAWAY), and ends when they have. Connections above the limit wait in the kernel's backlog.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,7 +25,7 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 use wharf_base::{Shutdown, Tasks};
 
-use crate::{Error, Peer};
+use crate::{Error, Peer, linger};
 
 /// How a listener treats its connections.
 #[derive(Clone, Debug)]
@@ -177,9 +178,10 @@ pub async fn serve_stream<S>(
 {
     let (until, has_asked) = (shutdown.clone(), Arc::new(AtomicBool::new(false)));
     let asked = Arc::clone(&has_asked);
+    let (bodies, rests) = linger::bodies();
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         asked.store(true, Ordering::Relaxed);
-        let mut request = request.map(Body::new);
+        let mut request = bodies.of(request).map(Body::new);
         request.extensions_mut().insert(peer.clone());
         let (answer, until) = (router.clone().oneshot(request), until.clone());
         async move { answer.await.map(|response| end_with(response, until)) }
@@ -199,7 +201,12 @@ pub async fn serve_stream<S>(
             .max_send_buf_size(stream_bytes);
     }
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-    tokio::pin!(connection);
+    // Ends with the connection, which drops `bodies`.
+    let read_away = async {
+        rests.read_away().await;
+        std::future::pending::<Infallible>().await
+    };
+    tokio::pin!(connection, read_away);
     // hyper's own timeout begins only once the first bytes have told which protocol it is.
     let asks_nothing = async {
         tokio::time::sleep(options.head_timeout).await;
@@ -209,12 +216,16 @@ pub async fn serve_stream<S>(
     };
     let result = tokio::select! {
         result = connection.as_mut() => result,
+        never = &mut read_away => match never {},
         () = asks_nothing => return tracing::debug!("a connection was closed: it asked for nothing"),
         () = shutdown.cancelled() => {
             connection.as_mut().graceful_shutdown();
-            match tokio::time::timeout(options.drain_timeout, connection).await {
-                Ok(result) => result,
-                Err(_) => return tracing::warn!("a connection was cut: its request took too long at shutdown"),
+            tokio::select! {
+                result = connection => result,
+                never = read_away => match never {},
+                () = tokio::time::sleep(options.drain_timeout) => {
+                    return tracing::warn!("a connection was cut: its request took too long at shutdown");
+                }
             }
         }
     };
