@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use wharf_base::Digest;
 use wharf_compose::Places;
 use wharf_compose::project::{MountKind, Project};
-use wharf_model::Name;
+use wharf_model::{Name, SecretRef};
 
+use crate::secrets;
 use crate::translate::{self, TranslateError, UploadedFile};
 
-/// Makes containers of the project, as if all images were built and all files uploaded, and throws them away.
+/// Makes containers of the project, as if all images were built, all files uploaded and all secrets known, and throws them away.
 ///
 /// Returns what people should know, in words. Errors: the first thing that containers can't get, with the place of its
 /// key in the files.
@@ -26,8 +27,10 @@ pub fn check(project: &Project, places: &Places) -> Result<Vec<String>, Translat
     let uploaded = || UploadedFile { digest: Digest::from_sha256([0; 32]), size: 0, is_file: false };
     let files: BTreeMap<String, UploadedFile> =
         binds.chain(configs).map(|source| (source, uploaded())).collect();
-    let model =
-        translate::translate(&app, project, &images, &files).map_err(|error| located(error, places))?;
+    let known = |name: &String| SecretRef { name: name.clone(), fingerprint: String::new() };
+    let secrets = secrets::used(project).keys().map(|name| (name.clone(), known(name))).collect();
+    let model = translate::translate(&app, project, &images, &files, &secrets)
+        .map_err(|error| located(error, places))?;
     Ok(model.warnings)
 }
 

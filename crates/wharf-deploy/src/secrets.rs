@@ -19,7 +19,6 @@ use wharf_secrets::{Document, Redactor, Secret, Vault, header};
 use crate::Error;
 use crate::api::{DeployRequest, SealedSecrets};
 use crate::engine::Engine;
-use crate::rollout;
 use crate::translate::TranslateError;
 
 /// The secrets that a project uses, with their values.
@@ -93,7 +92,7 @@ pub(crate) async fn prune(engine: &Engine) {
 }
 
 /// Each name that the project uses, with the place of its first use.
-fn used(project: &Project) -> BTreeMap<String, String> {
+pub(crate) fn used(project: &Project) -> BTreeMap<String, String> {
     let mut used = BTreeMap::new();
     for (key, service) in &project.services {
         for mount in &service.secrets {

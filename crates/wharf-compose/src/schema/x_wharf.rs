@@ -47,7 +47,7 @@ fn before_switch() -> Value {
             ("timeout", described(text(), "Longest time that it may take; 10m unless given")),
         ],
     );
-    let all = one_of(&[text(), texts(), command.clone(), list(command)]);
+    let all = one_of(&[text(), list(one_of(&[text(), command.clone()])), command]);
     described(all, "Run once, in the new image, before requests go to a new release, such as a migration")
 }
 

@@ -124,3 +124,19 @@ async fn a_server_that_dies_meanwhile_undoes_the_deploy_and_does_not_run_it_agai
     assert_ok(&second.deploy(services("v2", "migrate")).await);
     assert_eq!(world.commands().len(), 3);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_in_the_output_of_a_command_is_not_passed_on() {
+    let (world, server, _data, _agents) = start().await;
+    wharf_secrets::Redactor::process().add([&wharf_secrets::Secret::from("hushed-migration")]);
+    world.commands_end(Some(3));
+    let view = server.deploy(services("v1", "hushed-migration")).await;
+    assert_eq!(view.state, DeployState::Failed);
+    assert_eq!(view.log_tail, ["[secret]: on its way", "and there"]);
+    let story = server.story_of(view.id).await;
+    let outputs = story.iter().filter_map(|item| match item {
+        StreamItem::Output(output) => Some(output.line.as_str()),
+        _ => None,
+    });
+    assert_eq!(outputs.collect::<Vec<_>>(), ["web | [secret]: on its way", "web | and there"]);
+}
