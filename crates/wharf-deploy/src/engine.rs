@@ -14,6 +14,7 @@ use wharf_secrets::{Redactor, Vault};
 use wharf_state::Database;
 
 use crate::api::StepView;
+use crate::host_index::HostIndex;
 use crate::losses::{self, Losses};
 use crate::rollout::Halt;
 use crate::run::Run;
@@ -185,7 +186,7 @@ impl Engine {
 
     /// A stage without the hosts that were removed since it was planned.
     pub(crate) fn possible(&self, desired: &Option<AppDesired>) -> Option<AppDesired> {
-        desired.clone().map(|desired| plan::only_on(desired, &self.hosts.hosts()))
+        desired.clone().map(|desired| plan::only_on(desired, &HostIndex::of(&self.hosts.hosts())))
     }
 
     /// Runs a step: says that it began, does `work`, says how it ended, and stores that.

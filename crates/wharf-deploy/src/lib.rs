@@ -16,6 +16,7 @@ mod engine;
 mod error;
 mod fixed_routes;
 mod handle;
+mod host_index;
 mod journal;
 mod losses;
 mod mover;

@@ -25,8 +25,8 @@ pub(crate) fn judge(hosts: &[HostView], lost: &BTreeMap<Name, Duration>, after: 
     let has_some = |host: &&HostView| host.instances_desired > 0;
     let away = hosts.iter().filter(|host| host.liveness == Liveness::Lost).filter(has_some).count();
     let up = hosts.iter().filter(|host| host.liveness == Liveness::Up).count();
-    let of_matter =
-        lost.iter().filter(|(name, _)| hosts.iter().any(|host| host.name == **name && has_some(&host)));
+    let with_some: BTreeSet<&Name> = hosts.iter().filter(has_some).map(|host| &host.name).collect();
+    let of_matter = lost.iter().filter(|(name, _)| with_some.contains(name));
     let (given_up, pending): (Vec<_>, Vec<_>) = of_matter.partition(|(_, since)| **since >= after);
     let next = pending.iter().map(|(_, since)| after - **since).min();
     if away * 2 > away + up {

@@ -159,12 +159,13 @@ impl Mover {
     /// Applications with an instance on a draining host that can go elsewhere.
     fn draining(&self, generation: &Generation) -> Vec<Name> {
         let hosts = self.handle.engine().hosts.hosts();
-        let draining: Vec<&Name> = hosts.iter().filter(|host| host.draining).map(|host| &host.name).collect();
+        let draining: BTreeSet<&Name> =
+            hosts.iter().filter(|host| host.draining).map(|host| &host.name).collect();
         let has_some = |(_, desired): &(&Name, &wharf_model::AppDesired)| {
             desired
                 .instances
                 .iter()
-                .any(|one| draining.contains(&&one.host) && !strategy::keeps_data(&one.spec))
+                .any(|one| draining.contains(&one.host) && !strategy::keeps_data(&one.spec))
         };
         generation.apps.iter().filter(has_some).map(|(app, _)| app.clone()).collect()
     }

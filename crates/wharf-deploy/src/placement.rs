@@ -19,6 +19,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use wharf_compose::project::HostSelector;
 use wharf_model::{HostView, Liveness, Name};
 
+use crate::host_index::HostIndex;
+
 /// One service as placement sees it.
 #[derive(Clone, Debug)]
 pub(crate) struct Want {
@@ -81,7 +83,7 @@ pub struct PlacementError {
 /// reason why it was left out.
 pub(crate) fn place(
     wants: &[Want],
-    hosts: &[HostView],
+    hosts: &HostIndex<'_>,
     load: &BTreeMap<Name, u32>,
     given_up: &BTreeSet<Name>,
 ) -> Result<BTreeMap<Name, Decision>, PlacementError> {
@@ -102,28 +104,32 @@ pub(crate) fn place(
 
 /// Splits the services into those that must share hosts, in order of their first name.
 fn groups(wants: &[Want]) -> Vec<Vec<&Want>> {
-    let keys = |want: &Want| {
-        let mut keys = want.links.clone();
-        keys.insert(want.service.to_string());
-        keys
-    };
-    let mut groups: Vec<(BTreeSet<String>, Vec<&Want>)> = Vec::new();
     let mut sorted: Vec<&Want> = wants.iter().collect();
     sorted.sort_by(|a, b| a.service.cmp(&b.service));
-    for want in sorted {
-        let mut merged = (keys(want), vec![want]);
-        let (linked, apart): (Vec<_>, Vec<_>) =
-            groups.into_iter().partition(|(known, _)| !known.is_disjoint(&merged.0));
-        for (known, members) in linked {
-            merged.0.extend(known);
-            merged.1.extend(members);
+    // Each points to one before it of the same group, the group's first to itself.
+    let mut leaders: Vec<usize> = (0..sorted.len()).collect();
+    let mut holders: BTreeMap<&str, usize> = BTreeMap::new();
+    for (index, want) in sorted.iter().enumerate() {
+        for key in want.links.iter().map(String::as_str).chain([want.service.as_str()]) {
+            let other = *holders.entry(key).or_insert(index);
+            let (one, other) = (leader(&mut leaders, index), leader(&mut leaders, other));
+            leaders[one.max(other)] = one.min(other);
         }
-        merged.1.sort_by(|a, b| a.service.cmp(&b.service));
-        groups = apart;
-        groups.push(merged);
     }
-    groups.sort_by(|a, b| a.1[0].service.cmp(&b.1[0].service));
-    groups.into_iter().map(|(_, members)| members).collect()
+    let mut groups: BTreeMap<usize, Vec<&Want>> = BTreeMap::new();
+    for (index, want) in sorted.iter().enumerate() {
+        groups.entry(leader(&mut leaders, index)).or_default().push(want);
+    }
+    groups.into_values().collect()
+}
+
+/// The first of the group that `index` is in; shortens the way to it.
+fn leader(leaders: &mut [usize], mut index: usize) -> usize {
+    while leaders[index] != index {
+        leaders[index] = leaders[leaders[index]];
+        index = leaders[index];
+    }
+    index
 }
 
 /// Whether `host` is one that `selector` names.

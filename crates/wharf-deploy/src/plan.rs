@@ -14,6 +14,7 @@ mod lines;
 mod lost;
 mod restart;
 mod stages;
+mod standing;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,6 +22,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wharf_model::{AppDesired, HostView, Instance, Name, RestartPolicy};
 
+use crate::host_index::HostIndex;
 use crate::placement::{self, Decision, PlacementError, Spot, Want};
 use crate::strategy;
 use crate::translate::{Model, ServiceModel};
@@ -33,6 +35,7 @@ pub(crate) use lines::lines;
 pub(crate) use restart::{Round, order, restart};
 pub(crate) use stages::only_on;
 pub(crate) use stages::{Coming, Leaving, Rollout};
+use standing::Standing;
 
 /// What to plan.
 #[derive(Clone, Debug)]
@@ -214,28 +217,31 @@ pub enum PlanError {
 pub(crate) fn plan(input: &Input<'_>) -> Result<Plan, PlanError> {
     let previous = input.current.map(|current| current.release);
     let mut warnings = input.model.warnings.clone();
+    let hosts = HostIndex::of(input.hosts);
+    let standing = input.current.map(Standing::of).unwrap_or_default();
+    let services = &input.model.services;
     let drafts: Vec<Draft<'_>> =
-        input.model.services.iter().map(|(name, service)| Draft::of(input, name, service)).collect();
+        services.iter().map(|(name, service)| Draft::of(input, &standing, name, service)).collect();
     for draft in &drafts {
         draft.check(&mut warnings)?;
     }
     let wants: Vec<Want> = drafts.iter().map(Draft::want).collect();
-    let decisions = placement::place(&wants, input.hosts, &input.load, input.given_up)?;
+    let decisions = placement::place(&wants, &hosts, &input.load, input.given_up)?;
 
     let mut services = Vec::with_capacity(drafts.len());
     let mut outcomes = Vec::with_capacity(drafts.len());
     let mut stays = Vec::new();
     for draft in &drafts {
-        let outcome = draft.outcome(input, &decisions[draft.name]);
+        let outcome = draft.outcome(input, &standing, &decisions[draft.name]);
         draft.check_crowding(&outcome)?;
         services.push(draft.describe(&outcome, &decisions[draft.name]));
-        warn_of_stay(input, draft, &outcome, &mut warnings);
+        warn_of_stay(&hosts, draft, &outcome, &mut warnings);
         stays.extend(lost::stays(input.given_up, draft, &drafts, &outcome));
         outcomes.push(outcome);
     }
     let gone = stages::gone(input);
     services.extend(lines::describe_gone(&gone));
-    let rollout = stages::rollout(input, &drafts, outcomes, gone);
+    let rollout = stages::rollout(input, &hosts, &drafts, outcomes, gone);
     Ok(Plan { app: input.app.clone(), release: input.release, previous, services, warnings, stays, rollout })
 }
 
@@ -270,14 +276,13 @@ struct Outcome {
 }
 
 impl<'a> Draft<'a> {
-    fn of(input: &Input<'a>, name: &'a Name, service: &'a ServiceModel) -> Draft<'a> {
-        let current: Vec<&Instance> = input
-            .current
-            .map(|current| {
-                let runs = |one: &&Instance| one.service == *name && !current.draining.contains(&one.id);
-                current.instances.iter().filter(runs).collect()
-            })
-            .unwrap_or_default();
+    fn of(
+        input: &Input<'a>,
+        standing: &Standing<'a>,
+        name: &'a Name,
+        service: &'a ServiceModel,
+    ) -> Draft<'a> {
+        let current = standing.serving(name).to_vec();
         let changes = match current.iter().find(|_| !input.is_resize) {
             Some(first) if current.iter().all(|one| changes::same_kind(first, one)) => {
                 changes::between(first, service)
@@ -363,19 +368,17 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn outcome(&self, input: &Input<'_>, decision: &Decision) -> Outcome {
-        let stays = |instance: &&&Instance| decision.kept.contains(&slot_key(instance));
+    fn outcome(&self, input: &Input<'_>, standing: &Standing<'_>, decision: &Decision) -> Outcome {
+        let kept_slots: BTreeSet<u32> = decision.kept.iter().copied().collect();
+        let stays = |instance: &&&Instance| kept_slots.contains(&slot_key(instance));
         let (kept, removed): (Vec<&Instance>, Vec<&Instance>) =
             self.current.iter().copied().partition(|instance| stays(&instance));
         let is_changed = !self.changes.is_empty() || decision.has_changed_colour;
         let template = self.current.first().filter(|_| !is_changed);
         let release = template.map_or(input.release, |instance| instance.release);
-        let all = input.current.map(|current| current.instances.as_slice()).unwrap_or_default();
-        let is_namesake = |one: &&Instance| one.service == *self.name && one.release == release;
-        let mut taken: Vec<u32> = all.iter().filter(is_namesake).map(|one| one.slot).collect();
+        let mut free = standing.free_slots(self.name, release);
         let created = decision.added.iter().map(|host| {
-            let slot = (1..).find(|slot| !taken.contains(slot)).expect("slots don't run out");
-            taken.push(slot);
+            let slot = free.next().expect("slots don't run out");
             let id = format!("{}-{}-r{release}-{slot}", input.app, self.name);
             match template.filter(|_| input.is_resize) {
                 Some(template) => {
@@ -457,13 +460,12 @@ fn slot_key(instance: &Instance) -> u32 {
     (instance.release << 16) | (instance.slot & 0xffff)
 }
 
-fn warn_of_stay(input: &Input<'_>, draft: &Draft<'_>, outcome: &Outcome, warnings: &mut Vec<String>) {
+fn warn_of_stay(hosts: &HostIndex<'_>, draft: &Draft<'_>, outcome: &Outcome, warnings: &mut Vec<String>) {
     if !strategy::keeps_data(&draft.service.spec) {
         return;
     }
     for instance in outcome.kept.iter().chain(&outcome.created) {
-        let host = input.hosts.iter().find(|host| host.name == instance.host);
-        if let Some(host) = host.filter(|host| host.draining) {
+        if let Some(host) = hosts.get(&instance.host).filter(|host| host.draining) {
             warnings.push(format!(
                 "{}: stays on {}, which drains, because its data is there",
                 draft.name, host.name

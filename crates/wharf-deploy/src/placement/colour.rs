@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use wharf_model::{HostView, Name};
 
 use super::is_ready;
+use crate::host_index::HostIndex;
 
 /// The host's label `colour`.
 pub(super) fn of(host: &HostView) -> Option<&str> {
@@ -12,10 +13,10 @@ pub(super) fn of(host: &HostView) -> Option<&str> {
 }
 
 /// The colour of most of the hosts in `current`; the first by name among equals. `None` if none has a colour.
-pub(super) fn serving<'a>(hosts: &'a [HostView], current: &[&Name]) -> Option<&'a str> {
+pub(super) fn serving<'a>(hosts: &HostIndex<'a>, current: &[&Name]) -> Option<&'a str> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for name in current {
-        if let Some(colour) = hosts.iter().find(|host| host.name == **name).and_then(of) {
+        if let Some(colour) = hosts.get(name).and_then(of) {
             *counts.entry(colour).or_default() += 1;
         }
     }

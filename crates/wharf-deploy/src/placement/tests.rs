@@ -27,6 +27,15 @@ fn host(text: &str) -> HostView {
     host
 }
 
+fn on(
+    wants: &[Want],
+    hosts: &[HostView],
+    load: &BTreeMap<Name, u32>,
+    given_up: &BTreeSet<Name>,
+) -> Result<BTreeMap<Name, Decision>, PlacementError> {
+    place(wants, &HostIndex::of(hosts), load, given_up)
+}
+
 fn hosts(text: &str) -> Vec<HostView> {
     text.split(", ").map(host).collect()
 }
@@ -88,7 +97,7 @@ fn check(hosts_text: &str, wants: &[&str], expected: &str) {
     let wants: Vec<Want> = wants.iter().map(|text| want(text)).collect();
     let given_up = hosts_text.split(", ").filter(|text| text.contains(" gone"));
     let given_up = given_up.map(|text| name(text.split(' ').next().unwrap())).collect();
-    let placed = place(&wants, &hosts(hosts_text), &BTreeMap::new(), &given_up);
+    let placed = on(&wants, &hosts(hosts_text), &BTreeMap::new(), &given_up);
     let shown = placed.map_or_else(|error| error.to_string(), |decisions| show(&decisions));
     assert_eq!(shown, expected, "{hosts_text} / {wants:?}");
 }
@@ -102,7 +111,7 @@ fn spreads_over_the_least_loaded_hosts() {
     check("a, b", &["web 5"], "web | add a b a b a");
     check("a, b, c", &["api 1", "web 1"], "api | add a; web | add b");
     let load = BTreeMap::from([(name("a"), 3), (name("b"), 1)]);
-    let placed = place(&[want("web 2")], &hosts("a, b, c"), &load, &BTreeSet::new()).unwrap();
+    let placed = on(&[want("web 2")], &hosts("a, b, c"), &load, &BTreeSet::new()).unwrap();
     assert_eq!(show(&placed), "web | add c b");
 }
 
@@ -225,7 +234,7 @@ fn says_which_hosts_there_are_and_why_none_will_do() {
         "no host can run `web` (x-wharf.hosts: pool(web)): a is lost, b does not match, c never connected, d drains\n  \
          hint: `wharf host ls` shows labels and states; a host drains until `wharf host drain --undo`",
     );
-    let error = place(&[want("web 1")], &[], &BTreeMap::new(), &BTreeSet::new()).unwrap_err().to_string();
+    let error = on(&[want("web 1")], &[], &BTreeMap::new(), &BTreeSet::new()).unwrap_err().to_string();
     assert_eq!(
         error,
         "no host can run `web` (x-wharf.hosts: any): no host has joined\n  hint: see `wharf join --help`"
@@ -292,8 +301,8 @@ fn any_wants() -> impl Strategy<Value = Vec<Want>> {
 proptest! {
     #[test]
     fn nothing_is_lost_and_nothing_lands_where_it_must_not(hosts in any_hosts(), wants in any_wants()) {
-        let Ok(placed) = place(&wants, &hosts, &BTreeMap::new(), &BTreeSet::new()) else { return Ok(()) };
-        prop_assert_eq!(&placed, &place(&wants, &hosts, &BTreeMap::new(), &BTreeSet::new()).unwrap());
+        let Ok(placed) = on(&wants, &hosts, &BTreeMap::new(), &BTreeSet::new()) else { return Ok(()) };
+        prop_assert_eq!(&placed, &on(&wants, &hosts, &BTreeMap::new(), &BTreeSet::new()).unwrap());
         for want in &wants {
             let decision = &placed[&want.service];
             prop_assert_eq!(decision.kept.len() + decision.added.len(), want.replicas as usize);
@@ -313,7 +322,7 @@ proptest! {
 
     #[test]
     fn placing_again_changes_nothing(hosts in any_hosts(), wants in any_wants()) {
-        let Ok(placed) = place(&wants, &hosts, &BTreeMap::new(), &BTreeSet::new()) else { return Ok(()) };
+        let Ok(placed) = on(&wants, &hosts, &BTreeMap::new(), &BTreeSet::new()) else { return Ok(()) };
         let settled: Vec<Want> = wants
             .iter()
             .map(|want| {
@@ -327,7 +336,7 @@ proptest! {
                 Want { is_changed: false, current, ..want.clone() }
             })
             .collect();
-        for (service, decision) in place(&settled, &hosts, &BTreeMap::new(), &BTreeSet::new()).unwrap() {
+        for (service, decision) in on(&settled, &hosts, &BTreeMap::new(), &BTreeSet::new()).unwrap() {
             prop_assert!(decision.added.is_empty() && decision.removed.is_empty(), "{service}: {decision:?}");
         }
     }

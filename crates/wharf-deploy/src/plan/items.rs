@@ -12,6 +12,7 @@ use wharf_model::{
 };
 
 use super::{Action, FieldChange, Plan, ServicePlan};
+use crate::host_index::{HostIndex, visits};
 
 /// One thing on one host, or one route.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -88,9 +89,10 @@ pub(crate) fn items(plan: &Plan, hosts: &[HostView], observed: &Observed) -> Vec
     let none = AppDesired::default();
     let before = stages.before.as_ref().unwrap_or(&none);
     let after = stages.after.as_ref().unwrap_or(&none);
+    let hosts = HostIndex::of(hosts);
     let mut items: Vec<Item> = Vec::new();
     for service in &plan.services {
-        containers(service, hosts, &mut items);
+        containers(service, &hosts, &mut items);
     }
     shared(ItemKind::Network, &networks(before), &networks(after), &mut items);
     shared(ItemKind::Volume, &volumes(before), &volumes(after), &mut items);
@@ -100,7 +102,7 @@ pub(crate) fn items(plan: &Plan, hosts: &[HostView], observed: &Observed) -> Vec
     items
 }
 
-fn containers(service: &ServicePlan, hosts: &[HostView], items: &mut Vec<Item>) {
+fn containers(service: &ServicePlan, hosts: &HostIndex<'_>, items: &mut Vec<Item>) {
     let item = |place: &super::Place, change, why| Item {
         host: Some(place.host.clone()),
         kind: ItemKind::Container,
@@ -111,6 +113,12 @@ fn containers(service: &ServicePlan, hosts: &[HostView], items: &mut Vec<Item>) 
     let fields: Vec<String> = service.why.iter().map(FieldChange::to_string).collect();
     let leaves: Vec<String> = service.removed.iter().filter_map(|one| trouble(&one.host, hosts)).collect();
     let is_changed = matches!(service.action, Action::Recreate | Action::Replace);
+    // Of several on one host the first.
+    let mut next_on: BTreeMap<&Name, &str> = BTreeMap::new();
+    visits::count(service.created.len() + service.removed.len());
+    for created in &service.created {
+        next_on.entry(&created.host).or_insert(&created.id);
+    }
     for created in &service.created {
         let why = match service.action {
             Action::Create => vec![format!("service {} is new", service.service)],
@@ -129,8 +137,8 @@ fn containers(service: &ServicePlan, hosts: &[HostView], items: &mut Vec<Item>) 
         let why = match (service.action, trouble(&removed.host, hosts)) {
             (Action::Remove, _) => vec![format!("service {} is not in the file any more", service.service)],
             (_, Some(trouble)) => vec![trouble],
-            (_, None) if is_changed => match service.created.iter().find(|one| one.host == removed.host) {
-                Some(next) => vec![format!("replaced by {}", next.id)],
+            (_, None) if is_changed => match next_on.get(&removed.host) {
+                Some(next) => vec![format!("replaced by {next}")],
                 None => vec!["replaced".to_owned()],
             },
             (_, None) => {
@@ -148,8 +156,8 @@ fn containers(service: &ServicePlan, hosts: &[HostView], items: &mut Vec<Item>) 
 }
 
 /// Why a container may have to leave a host.
-fn trouble(host: &Name, hosts: &[HostView]) -> Option<String> {
-    let Some(view) = hosts.iter().find(|one| one.name == *host) else {
+fn trouble(host: &Name, hosts: &HostIndex<'_>) -> Option<String> {
+    let Some(view) = hosts.get(host) else {
         return Some(format!("host {host} was removed"));
     };
     match view.liveness {
@@ -249,10 +257,11 @@ fn route_changes(old: &RouteSpec, new: &RouteSpec) -> Vec<String> {
 
 /// What people changed on containers that stay.
 fn drifts(plan: &Plan, observed: &Observed, items: &mut Vec<Item>) {
+    let kept = plan.services.iter().flat_map(|service| &service.kept);
+    let kept: BTreeSet<(&str, &Name)> = kept.map(|place| (place.id.as_str(), &place.host)).collect();
     for (host, (_, report)) in &observed.hosts {
         for drift in report.drifts.iter().filter(|one| one.app == plan.app && one.outcome.is_open()) {
-            let stays = plan.services.iter().flat_map(|service| &service.kept);
-            if !stays.into_iter().any(|place| place.id == drift.instance && place.host == *host) {
+            if !kept.contains(&(drift.instance.as_str(), host)) {
                 continue;
             }
             let is_reported = drift.outcome == DriftOutcome::Reported;

@@ -1,6 +1,8 @@
 //! A plan as lines for people.
 
-use wharf_model::Instance;
+use std::collections::BTreeMap;
+
+use wharf_model::{Instance, Name};
 
 use super::{Action, Place, Plan, ServicePlan};
 
@@ -59,11 +61,11 @@ pub(super) fn places(instances: &[Instance]) -> Vec<Place> {
 /// Services that go, each with its instances.
 pub(super) fn describe_gone(instances: &[Instance]) -> Vec<ServicePlan> {
     let mut services: Vec<ServicePlan> = Vec::new();
+    let mut indexes: BTreeMap<&Name, usize> = BTreeMap::new();
     for instance in instances {
         let place = Place { id: instance.id.clone(), host: instance.host.clone() };
-        match services.iter_mut().find(|service| service.service == instance.service) {
-            Some(service) => service.removed.push(place),
-            None => services.push(ServicePlan {
+        let index = *indexes.entry(&instance.service).or_insert_with(|| {
+            services.push(ServicePlan {
                 service: instance.service.clone(),
                 action: Action::Remove,
                 once: None,
@@ -71,10 +73,12 @@ pub(super) fn describe_gone(instances: &[Instance]) -> Vec<ServicePlan> {
                 why: Vec::new(),
                 kept: Vec::new(),
                 created: Vec::new(),
-                removed: vec![place],
+                removed: Vec::new(),
                 before_switch: Vec::new(),
-            }),
-        }
+            });
+            services.len() - 1
+        });
+        services[index].removed.push(place);
     }
     services
 }
@@ -88,7 +92,7 @@ fn count(places: &[Place]) -> String {
 
 /// `a, b (2)`: hosts in order, with the number where there is more than one.
 fn hosts(places: &[Place]) -> String {
-    let mut counts: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for place in places {
         *counts.entry(place.host.as_str()).or_default() += 1;
     }

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wharf_model::{AppDesired, Instance, Name};
 
-use super::{Draft, Input, Place, Rollout, changes, stages};
+use super::{Draft, Input, Place, Rollout, Standing, changes, stages};
+use crate::host_index::HostIndex;
 
 /// How one instance is restarted.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,11 +22,13 @@ pub(crate) struct Round {
 
 /// Plans the restart of the instance `id`. `None`: there is no such instance any more, or it is on its way out.
 pub(crate) fn restart(input: &Input<'_>, id: &str) -> Option<Round> {
-    let before = stages::only_on(input.current?.clone(), input.hosts);
+    let current = input.current?;
+    let standing = Standing::of(current);
+    let before = stages::only_on(current.clone(), &HostIndex::of(input.hosts));
     let old = before.instances.iter().find(|one| one.id == id && !before.draining.contains(id))?.clone();
     let (name, service) = input.model.services.get_key_value(&old.service)?;
-    let draft = Draft::of(input, name, service);
-    let new = successor(input, &draft, &old);
+    let draft = Draft::of(input, &standing, name, service);
+    let new = successor(input, &standing, &draft, &old);
     let mut after = before.clone();
     after.instances.retain(|one| one.id != old.id);
     after.instances.push(new.clone());
@@ -48,12 +51,8 @@ pub(crate) fn restart(input: &Input<'_>, id: &str) -> Option<Round> {
 }
 
 /// The same container once more, with a number that none has.
-fn successor(input: &Input<'_>, draft: &Draft<'_>, old: &Instance) -> Instance {
-    let all = input.current.map(|current| current.instances.as_slice()).unwrap_or_default();
-    let is_taken = |slot: u32| {
-        all.iter().any(|one| one.service == old.service && one.release == old.release && one.slot == slot)
-    };
-    let slot = (1..).find(|slot| !is_taken(*slot)).expect("slots don't run out");
+fn successor(input: &Input<'_>, standing: &Standing<'_>, draft: &Draft<'_>, old: &Instance) -> Instance {
+    let slot = standing.free_slots(&old.service, old.release).next().expect("slots don't run out");
     let id = format!("{}-{}-r{}-{slot}", input.app, old.service, old.release);
     let mut new = Instance { id, slot, ..old.clone() };
     // The registry may have another address by now.

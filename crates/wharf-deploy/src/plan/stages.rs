@@ -14,9 +14,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use wharf_model::{AppDesired, HostView, ImageSpec, Instance, Name, RouteSpec};
+use wharf_model::{AppDesired, ImageSpec, Instance, Name, RouteSpec};
 
 use super::{Draft, Input, Outcome, Task};
+use crate::host_index::{HostIndex, visits};
 use crate::strategy;
 
 /// Docker's grace between the stop signal and SIGKILL, in milliseconds.
@@ -119,6 +120,7 @@ pub(super) fn gone(input: &Input<'_>) -> Vec<Instance> {
 /// Puts the outcomes together.
 pub(super) fn rollout(
     input: &Input<'_>,
+    hosts: &HostIndex<'_>,
     drafts: &[Draft<'_>],
     outcomes: Vec<Outcome>,
     gone: Vec<Instance>,
@@ -166,7 +168,7 @@ pub(super) fn rollout(
         images: Vec::new(),
         reported: input.model.reported.clone(),
     });
-    let before = input.current.map(|current| only_on(current.clone(), input.hosts));
+    let before = input.current.map(|current| only_on(current.clone(), hosts));
     let stages = stages(before, after, &first, &later, &created, &recreated);
     let staying: BTreeSet<(Name, u32)> =
         stages.after.iter().flat_map(|after| &after.routes).map(key).collect();
@@ -248,7 +250,9 @@ fn stages(
     created: &[Instance],
     recreated: &BTreeSet<Name>,
 ) -> Stages {
-    let stops_first = |instance: &Instance| first.iter().any(|other| other.id == instance.id);
+    let first_ids: BTreeSet<&str> = first.iter().map(|instance| instance.id.as_str()).collect();
+    visits::count(first.len() + later.len() + created.len());
+    let stops_first = |instance: &Instance| first_ids.contains(instance.id.as_str());
     let cleared = before.as_ref().filter(|_| !first.is_empty()).map(|before| {
         let mut cleared = before.clone();
         cleared.instances.retain(|instance| !stops_first(instance));
@@ -343,10 +347,11 @@ fn leaving(instance: &Instance, staying: &BTreeSet<(Name, u32)>) -> Leaving {
 
 /// `desired` without instances on hosts that are not in `hosts`: a host that was removed takes its instances along, and
 /// a generation must not name it again. What waited for a service that has no instance is started without.
-pub(crate) fn only_on(mut desired: AppDesired, hosts: &[HostView]) -> AppDesired {
-    desired.instances.retain(|instance| hosts.iter().any(|host| host.name == instance.host));
-    desired.images.retain(|image| hosts.iter().any(|host| host.name == image.host));
-    desired.draining.retain(|id| desired.instances.iter().any(|instance| instance.id == *id));
+pub(crate) fn only_on(mut desired: AppDesired, hosts: &HostIndex<'_>) -> AppDesired {
+    desired.instances.retain(|instance| hosts.contains(&instance.host));
+    desired.images.retain(|image| hosts.contains(&image.host));
+    let ids: BTreeSet<&str> = desired.instances.iter().map(|instance| instance.id.as_str()).collect();
+    desired.draining.retain(|id| ids.contains(id.as_str()));
     settle(desired)
 }
 

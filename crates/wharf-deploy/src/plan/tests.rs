@@ -402,3 +402,47 @@ proptest! {
         }
     }
 }
+
+/// Looks at hosts, places and instances that a first deploy, one with nothing to do, one of another image, a move away
+/// from a tenth of the hosts and their items take together, with `count` replicas on `count` hosts.
+fn looks(count: u32) -> u64 {
+    let names: Vec<String> = (0..count).map(|number| format!("h{number}")).collect();
+    let mut paper = paper(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let services = |image: &str| {
+        json!({
+            "web": {
+                "image": image,
+                "deploy": { "replicas": count },
+                "x_wharf": { "route": { "host": null, "path": "/", "port": 80, "balance": "round_robin", "timeout": null } },
+            },
+            "job": { "image": "job:1", "deploy": { "replicas": count / 2 } },
+        })
+    };
+    crate::host_index::visits::of(|| {
+        let observed = wharf_model::Observed::default();
+        let first = paper.deploy(&services("web:1"));
+        assert_eq!(items(&first, &paper.hosts, &observed).len() as u32, count + count / 2 + 1);
+        assert!(paper.deploy(&services("web:1")).is_up_to_date());
+        let next = paper.deploy(&services("web:2"));
+        assert_eq!(next.rollout.coming.len() as u32, count);
+        items(&next, &paper.hosts, &observed);
+        for host in paper.hosts.iter_mut().take(count as usize / 10) {
+            host.draining = true;
+        }
+        let moved = paper.plan_as(&services("web:2"), paper.release, true).unwrap();
+        assert_eq!(
+            moved.rollout.coming.len(),
+            moved.rollout.leaving.len() + moved.rollout.stopped_first.len()
+        );
+        assert!(moved.rollout.coming.len() as u32 >= count / 10);
+        items(&moved, &paper.hosts, &observed);
+    })
+    .1
+}
+
+#[test]
+fn planning_looks_at_each_host_and_instance_a_few_times_however_many_there_are() {
+    let (some, many) = (looks(100), looks(1_000));
+    assert!(many <= some * 11, "{some} looks for 100 hosts, {many} for 1,000");
+    assert!(many <= 1_000 * 100, "{many} looks for 1,000 hosts and 1,500 instances");
+}
