@@ -122,22 +122,16 @@ impl Engine {
         losses::judge(&self.hosts.hosts(), &self.hosts.lost(), after)
     }
 
-    /// Containers of other applications by host.
-    pub(crate) fn load_of_others(&self, generation: &Generation, app: &Name) -> BTreeMap<Name, u32> {
-        let mut load: BTreeMap<Name, u32> = BTreeMap::new();
-        let others = generation.apps.iter().filter(|(name, _)| *name != app);
-        for instance in others.flat_map(|(_, desired)| &desired.instances) {
-            *load.entry(instance.host.clone()).or_default() += 1;
-        }
-        load
-    }
-
     /// What a plan for `app` depends on, as it is now.
-    pub(crate) fn world_of(&self, app: &Name) -> World {
+    pub(crate) async fn world_of(&self, app: &Name) -> World {
         let generation = self.hosts.generation();
-        let observed = self.hosts.observed().borrow().clone();
-        let load = self.load_of_others(&generation, app);
-        World::of(app, &generation, &self.hosts.hosts(), &observed, load)
+        let (hosts, observed) = (self.hosts.hosts(), self.hosts.observed().borrow().clone());
+        let app = app.clone();
+        let look = move || {
+            let load = load_of_others(&generation, &app);
+            World::of(&app, &generation, &hosts, &observed, load)
+        };
+        crate::blocking(look).await
     }
 
     /// Makes `desired` the newest state of the run's application and returns the generation. Does nothing if it is.
@@ -259,6 +253,16 @@ impl Engine {
             result = work => Ok(result),
         }
     }
+}
+
+/// Containers of other applications by host.
+pub(crate) fn load_of_others(generation: &Generation, app: &Name) -> BTreeMap<Name, u32> {
+    let mut load: BTreeMap<Name, u32> = BTreeMap::new();
+    let others = generation.apps.iter().filter(|(name, _)| *name != app);
+    for instance in others.flat_map(|(_, desired)| &desired.instances) {
+        *load.entry(instance.host.clone()).or_default() += 1;
+    }
+    load
 }
 
 /// What a look at the world says.

@@ -126,8 +126,12 @@ impl Handle {
 
     async fn foresee(&self, app: &Name, request: &DeployRequest, opened: &Opened) -> Result<PlanView, Error> {
         let (plan, builds) = rollout::foresee(&self.engine, app, request, &opened.refs).await?;
-        let (_, observed) = self.world();
-        let mut lines = plan::lines(&plan);
+        let (hosts, (_, observed)) = (self.engine.hosts.hosts(), self.world());
+        let described = crate::blocking(move || {
+            let (lines, items) = (plan::lines(&plan), plan::items(&plan, &hosts, &observed));
+            (plan, lines, items)
+        });
+        let (plan, mut lines, items) = described.await;
         if !builds.is_empty() {
             lines.push(format!(
                 "! built first, whether it changes is known after the build: {}",
@@ -143,8 +147,8 @@ impl Handle {
             services: plan.services.clone(),
             warnings: plan.warnings.clone(),
             lines,
-            items: plan::items(&plan, &self.engine.hosts.hosts(), &observed),
-            world: self.engine.world_of(app),
+            items,
+            world: self.engine.world_of(app).await,
         })
     }
 

@@ -43,3 +43,14 @@ pub use handle::{Handle, start};
 pub use operations::operations;
 pub use routes::routes;
 pub use store::files_of_releases;
+
+/// Runs `work`, which takes more than half a millisecond, on tokio's blocking threads. A panic in it goes on in the caller.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(value) => value,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => unreachable!("blocking work is never aborted, and the runtime outlives its callers"),
+        },
+    }
+}

@@ -16,6 +16,7 @@ mod listener;
 mod peer;
 pub mod pki;
 pub mod sse;
+mod ticks;
 
 pub use api_error::{ApiError, ErrorBody};
 pub use client::{Body, Client, Endpoint, WebSocket, connect_h2, empty, full};

@@ -25,6 +25,7 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 use wharf_base::{Shutdown, Tasks};
 
+use crate::ticks::Ticks;
 use crate::{Error, Peer, linger};
 
 /// How a listener treats its connections.
@@ -188,7 +189,7 @@ pub async fn serve_stream<S>(
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(options.head_timeout);
-    builder.http2().timer(TokioTimer::new());
+    builder.http2().timer(Ticks::new());
     if let Some(ping) = options.ping {
         builder.http2().keep_alive_interval(ping.interval).keep_alive_timeout(ping.timeout);
     }

@@ -1,6 +1,7 @@
 //! Step `plan`: from what was asked to a stored rollout.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use wharf_compose::project::Project;
 use wharf_model::{Name, SecretRef};
@@ -9,7 +10,7 @@ use super::{Halt, Job};
 use crate::Error;
 use crate::api::{DeployRequest, PlanView, What};
 use crate::check::located;
-use crate::engine::Engine;
+use crate::engine::{Engine, load_of_others};
 use crate::plan::{self, Action, Input, Plan, PlanError, Rollout};
 use crate::run::Run;
 use crate::store::{Content, Planned, Release, Scale};
@@ -93,12 +94,13 @@ async fn decide(engine: &Engine, run: &Run, draft: Draft) -> Result<(Plan, Optio
     let scales = scales(&content.project, known.clone(), new_scales)?;
     let images = at_registry(&content.images, &engine.registry);
     let model = translate::translate(app, &content.project, &images, &content.files, &content.secrets)?;
+    let model = Arc::new(model);
     let how = match run.what {
         What::Move => How::Move,
         _ if is_resize => How::Resize,
         _ => How::New,
     };
-    let mut plan = make(engine, app, run.release(), &model, &scales, how)?;
+    let mut plan = make(engine, app, run.release(), &model, &scales, how).await?;
     let active = match (&draft, plan.previous) {
         (Draft::Deploy { .. }, Some(active)) => engine.store.release(app, active).await?,
         _ => None,
@@ -108,7 +110,7 @@ async fn decide(engine: &Engine, run: &Run, draft: Draft) -> Result<(Plan, Optio
         plan::add_before_switch(&mut plan, &model, &content.project, previous);
     }
     if let Draft::Deploy { expected: Some(expected), .. } = &draft {
-        refuse_other(engine, &plan, expected)?;
+        refuse_other(engine, &plan, expected).await?;
     }
 
     let mut is_done = plan.is_up_to_date() && scales == known;
@@ -127,8 +129,8 @@ async fn decide(engine: &Engine, run: &Run, draft: Draft) -> Result<(Plan, Optio
 
 /// Refuses to do something else than a saved plan says: the world may have moved while images were built. A service that
 /// was built may turn out to be unchanged, which the plan has said.
-fn refuse_other(engine: &Engine, plan: &Plan, expected: &PlanView) -> Result<(), Error> {
-    let mut moved = expected.world.moved(&engine.world_of(&plan.app), &plan.app);
+async fn refuse_other(engine: &Engine, plan: &Plan, expected: &PlanView) -> Result<(), Error> {
+    let mut moved = expected.world.moved(&engine.world_of(&plan.app).await, &plan.app);
     let services = if moved.is_empty() { plan.services.as_slice() } else { &[] };
     for service in services {
         let is_built = expected.builds.iter().any(|built| *service.service == **built);
@@ -156,11 +158,12 @@ enum How {
     Move,
 }
 
-fn make(
+/// Plans with the world as it is now, away from the async threads: the plan of a thousand hosts takes a while.
+async fn make(
     engine: &Engine,
     app: &Name,
     release: u32,
-    model: &Model,
+    model: &Arc<Model>,
     scales: &[Scale],
     how: How,
 ) -> Result<Plan, Error> {
@@ -169,18 +172,23 @@ fn make(
     let numbers: BTreeMap<Name, u32> =
         scales.iter().map(|scale| (scale.service.clone(), scale.replicas)).collect();
     let given_up = if how == How::Move { engine.losses().given_up } else { BTreeSet::new() };
-    let plan = plan::plan(&Input {
-        app,
-        release,
-        model,
-        current: generation.apps.get(app),
-        hosts: &hosts,
-        load: engine.load_of_others(&generation, app),
-        scales: &numbers,
-        is_resize: how != How::New,
-        given_up: &given_up,
-        drain_ms: millis(engine.config.drain_deadline),
-    })?;
+    let drain_ms = millis(engine.config.drain_deadline);
+    let (name, world, model) = (app.clone(), Arc::clone(&generation), Arc::clone(model));
+    let planned = crate::blocking(move || {
+        plan::plan(&Input {
+            app: &name,
+            release,
+            model: &model,
+            current: world.apps.get(&name),
+            hosts: &hosts,
+            load: load_of_others(&world, &name),
+            scales: &numbers,
+            is_resize: how != How::New,
+            given_up: &given_up,
+            drain_ms,
+        })
+    });
+    let plan = planned.await?;
     refuse_blocked(engine, &plan.rollout)?;
     let after = plan.rollout.stages.after.as_ref();
     if let Some((route, owner, service)) = after.and_then(|after| generation.taken_route(app, after)) {
@@ -264,7 +272,8 @@ pub(crate) async fn foresee(
     let scales = scales(&request.project, engine.store.scales(app).await?, None)?;
     let model = translate::translate(app, &request.project, &images, &request.files, secrets)
         .map_err(|error| located(error, &request.places))?;
-    let mut plan = make(engine, app, next, &model, &scales, How::New)?;
+    let model = Arc::new(model);
+    let mut plan = make(engine, app, next, &model, &scales, How::New).await?;
     plan::add_before_switch(
         &mut plan,
         &model,
@@ -311,7 +320,8 @@ pub(crate) async fn foresee_move(engine: &Engine, app: &Name, active: u32) -> Re
     let scales = engine.store.scales(app).await?;
     let images = at_registry(&content.images, &engine.registry);
     let model = translate::translate(app, &content.project, &images, &content.files, &content.secrets)?;
-    let plan = make(engine, app, active, &model, &scales, How::Move)?;
+    let model = Arc::new(model);
+    let plan = make(engine, app, active, &model, &scales, How::Move).await?;
     let (is_change, rollout) = (!plan.is_up_to_date(), plan.rollout);
     let is_addition =
         !rollout.coming.is_empty() && rollout.leaving.is_empty() && rollout.stopped_first.is_empty();

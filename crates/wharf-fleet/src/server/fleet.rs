@@ -173,14 +173,21 @@ impl Fleet {
     async fn commit_locked(&self, change: Change) -> Result<u64, Error> {
         let current = self.generation();
         let hosts: BTreeSet<Name> = self.state().hosts.keys().cloned().collect();
-        let mut next = validate::apply(&current, change, &hosts)?;
-        next.number = current.number + 1;
-        next.created = self.deps.clock.now();
-        self.store.append(&next, self.config.generations_kept).await?;
+        let now = self.deps.clock.now();
+        // All of this grows with the installation, and agents are to be answered meanwhile.
+        let prepared = crate::blocking(move || {
+            let mut next = validate::apply(&current, change, &hosts)?;
+            next.number = current.number + 1;
+            next.created = now;
+            Ok::<_, Error>(Parts::new(next))
+        });
+        let parts = prepared.await?;
+        let next = Arc::clone(&parts.generation);
+        self.store.append(Arc::clone(&next), self.config.generations_kept).await?;
         let (number, author, reason) = (next.number, next.author.clone(), next.reason.clone());
         tracing::info!(generation = number, author, reason, "generation made");
         self.deps.events.emit(Event::GenerationMade { generation: number, author, reason });
-        self.parts.send_modify(|parts| *parts = Arc::new(parts.succeeded_by(next)));
+        self.parts.send_modify(|current| *current = Arc::new(current.succeeded_by(parts)));
         self.changed.notify_one();
         Ok(number)
     }

@@ -32,8 +32,8 @@ impl Parts {
     }
 
     /// The next generation; what is to be removed stays so.
-    pub(crate) fn succeeded_by(&self, generation: Generation) -> Parts {
-        Parts { prune: self.prune.clone(), ..Parts::new(generation) }
+    pub(crate) fn succeeded_by(&self, next: Parts) -> Parts {
+        Parts { prune: self.prune.clone(), ..next }
     }
 
     /// The same with other orphans to remove on one host.

@@ -4,6 +4,7 @@
 //! was changed or removed later shows. Old documents are dropped after `generations_kept`; their lines and hashes stay.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -290,8 +291,12 @@ impl Store {
     }
 
     /// Appends a generation whose number is one above the newest.
-    pub(crate) async fn append(&self, generation: &Generation, kept: u32) -> Result<(), Error> {
-        let document = json(generation);
+    pub(crate) async fn append(&self, generation: Arc<Generation>, kept: u32) -> Result<(), Error> {
+        let document = crate::blocking({
+            let generation = Arc::clone(&generation);
+            move || json(&*generation)
+        });
+        let document = document.await;
         let number = i64::try_from(generation.number).unwrap_or(i64::MAX);
         let line = (number, generation.created.0, generation.author.clone(), generation.reason.clone());
         let write = move |transaction: &Connection<'_>| {
@@ -405,7 +410,7 @@ mod tests {
         assert_eq!(store.newest().await.unwrap(), Generation::default());
         for number in 1..=5 {
             let generation = Generation { number, reason: format!("change {number}"), ..Default::default() };
-            store.append(&generation, 3).await.unwrap();
+            store.append(Arc::new(generation), 3).await.unwrap();
         }
         assert_eq!(store.newest().await.unwrap().number, 5);
         assert_eq!(store.generation(3).await.unwrap().reason, "change 3");
@@ -414,7 +419,7 @@ mod tests {
         assert_eq!(lines.iter().map(|line| line.number).collect::<Vec<_>>(), [5, 4, 3, 2, 1]);
         let document = json(&store.generation(5).await.unwrap());
         assert_eq!(lines[0].hash, chained(&lines[1].hash, &document));
-        let again = store.append(&Generation { number: 5, ..Default::default() }, 3).await;
+        let again = store.append(Arc::new(Generation { number: 5, ..Default::default() }), 3).await;
         assert!(again.is_err(), "a number is given once");
     }
 }
