@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use wharf_base::{Backoff, Clock, Tasks, power_loss};
-use wharf_model::ports::{Calls, EventSink, Hosts, ImageBuilder, Pools, PortError};
+use wharf_model::ports::{Calls, EventSink, Hosts, ImageBuilder, ImagePlatforms, Pools, PortError};
 use wharf_model::{AppDesired, Change, Event, Generation, Name};
 use wharf_secrets::{Redactor, Vault};
 use wharf_state::Database;
@@ -33,6 +33,8 @@ pub struct Deps {
     pub pools: Arc<dyn Pools>,
     /// Builder of images.
     pub builder: Arc<dyn ImageBuilder>,
+    /// What images are for; `None` where nobody knows it.
+    pub platforms: Option<Arc<dyn ImagePlatforms>>,
     /// Where events go.
     pub events: Arc<dyn EventSink>,
     /// The state database.
@@ -56,6 +58,7 @@ pub(crate) struct Engine {
     pub(crate) calls: Arc<dyn Calls>,
     pub(crate) pools: Arc<dyn Pools>,
     pub(crate) builder: Arc<dyn ImageBuilder>,
+    pub(crate) platforms: Option<Arc<dyn ImagePlatforms>>,
     pub(crate) vault: Arc<Vault>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) registry: String,
@@ -77,6 +80,7 @@ impl Engine {
             calls: deps.calls,
             pools: deps.pools,
             builder: deps.builder,
+            platforms: deps.platforms,
             vault: deps.vault,
             clock: deps.clock,
             registry: deps.registry,

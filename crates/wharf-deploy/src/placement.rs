@@ -5,7 +5,7 @@
 //! that set, the least-loaded host first, by name among equals.
 //!
 //! What must always hold: kept + added = replicas; kept and removed together are the current ones; nothing is added
-//! on a host that is not up, drains, or does not match; placing again what was placed changes nothing; an instance
+//! on a host that is not up, drains, does not match, or can't run the image; placing again what was placed changes nothing; an instance
 //! stays where it is unless its host drains, was removed, or no longer matches.
 //!
 //! Colours: when hosts that match carry a label `colour`, a changed group goes as a whole to the colour that does not
@@ -13,11 +13,12 @@
 
 mod colour;
 mod group;
+mod platform;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use wharf_compose::project::HostSelector;
-use wharf_model::{HostView, Liveness, Name};
+use wharf_model::{HostView, Liveness, Name, Platform};
 
 use crate::host_index::HostIndex;
 
@@ -40,6 +41,10 @@ pub(crate) struct Want {
     pub keeps_data: bool,
     /// Its containers may be started elsewhere while nobody knows whether those on a lost host still run.
     pub may_be_rescheduled: bool,
+    /// Its image.
+    pub image: String,
+    /// What the image is for; empty when not known.
+    pub platforms: Vec<Platform>,
     /// What it shares with others: names of services it depends on, `volume:<name>`.
     pub links: BTreeSet<String>,
 }
@@ -73,7 +78,7 @@ pub struct PlacementError {
     service: Name,
     selector: String,
     hosts: String,
-    hint: &'static str,
+    hint: String,
 }
 
 /// Decides for all services of one application. `load` counts the containers of *other* applications by host; what is on

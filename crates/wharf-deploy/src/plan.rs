@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use wharf_model::{AppDesired, HostView, Instance, Name, RestartPolicy};
+use wharf_model::{AppDesired, HostView, Instance, Name, Platform, RestartPolicy};
 
 use crate::host_index::HostIndex;
 use crate::placement::{self, Decision, PlacementError, Spot, Want};
@@ -58,6 +58,8 @@ pub(crate) struct Input<'a> {
     pub is_resize: bool,
     /// Milliseconds that requests in flight get, for services that state none.
     pub drain_ms: u64,
+    /// What the images of services are for, where that is known.
+    pub platforms: &'a BTreeMap<Name, Vec<Platform>>,
     /// Lost hosts whose containers go elsewhere if they may.
     pub given_up: &'a BTreeSet<Name>,
 }
@@ -225,7 +227,7 @@ pub(crate) fn plan(input: &Input<'_>) -> Result<Plan, PlanError> {
     for draft in &drafts {
         draft.check(&mut warnings)?;
     }
-    let wants: Vec<Want> = drafts.iter().map(Draft::want).collect();
+    let wants: Vec<Want> = drafts.iter().map(|draft| draft.want(input)).collect();
     let decisions = placement::place(&wants, &hosts, &input.load, input.given_up)?;
 
     let mut services = Vec::with_capacity(drafts.len());
@@ -353,7 +355,7 @@ impl<'a> Draft<'a> {
         self.current.is_empty()
     }
 
-    fn want(&self) -> Want {
+    fn want(&self, input: &Input<'_>) -> Want {
         let spot = |instance: &&Instance| Spot { slot: slot_key(instance), host: instance.host.clone() };
         Want {
             service: self.name.clone(),
@@ -364,6 +366,8 @@ impl<'a> Draft<'a> {
             may_run_twice: self.once.is_none(),
             keeps_data: strategy::keeps_data(&self.service.spec),
             may_be_rescheduled: lost::why_single(self.service, self.replicas).is_none(),
+            image: self.service.spec.image.clone(),
+            platforms: input.platforms.get(self.name).cloned().unwrap_or_default(),
             links: self.service.links.clone(),
         }
     }

@@ -15,6 +15,7 @@ pub mod frame;
 mod generation;
 mod host;
 mod name;
+mod platform;
 pub mod ports;
 mod secret;
 mod table;
@@ -37,6 +38,7 @@ pub use host::{
     InstanceState, Liveness, Observed, Orphan, OrphanKind, OrphanOwner, OrphanTarget,
 };
 pub use name::{Name, NameError};
+pub use platform::{EMULATES, Platform};
 pub use secret::{SecretFile, SecretRef, SecretVariable};
 pub use table::{Balance, HealthCheck, Route, Table, Target, TargetState};
 pub use traffic::{BalancerView, PoolsObserved, ReleaseTraffic};

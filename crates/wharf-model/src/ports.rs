@@ -9,7 +9,9 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, watch};
 use wharf_base::{Digest, ErrorCode};
 
-use crate::{Call, Change, Event, Frame, Generation, HostView, Name, Observed, PoolsObserved, Ulimit};
+use crate::{
+    Call, Change, Event, Frame, Generation, HostView, Name, Observed, Platform, PoolsObserved, Ulimit,
+};
 
 /// What a port answers when it can't do what was asked.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -94,6 +96,13 @@ pub trait ImageBuilder: Send + Sync {
         request: BuildRequest,
         output: mpsc::Sender<String>,
     ) -> Result<BuiltImage, PortError>;
+}
+
+/// For which machines images are. Filled by the binary from `registry`; needed by `deploy`.
+#[async_trait]
+pub trait ImagePlatforms: Send + Sync {
+    /// The platforms of an image, without asking another registry than our own. Empty: not known.
+    async fn platforms(&self, reference: &str) -> Vec<Platform>;
 }
 
 /// What to build.

@@ -23,6 +23,7 @@ mod manifest;
 mod metadata;
 mod name;
 mod operations;
+mod platforms;
 mod query;
 mod range;
 mod refusal;

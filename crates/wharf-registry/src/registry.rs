@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use async_trait::async_trait;
 use axum::Router;
 use axum::extract::Request;
 use schemars::JsonSchema;
@@ -14,14 +15,14 @@ use wharf_base::{Clock, Digest, Tasks};
 use wharf_disk::cas::{Limits, Session, Store};
 use wharf_disk::{DirLock, format};
 use wharf_http::ServerOptions;
-use wharf_model::Event;
-use wharf_model::ports::{EventSink, RegistryAccess};
+use wharf_model::ports::{EventSink, ImagePlatforms, RegistryAccess};
+use wharf_model::{Event, Platform};
 use wharf_state::sqlite::Database;
 
 use crate::metadata::Metadata;
 pub use crate::metadata::{RepositoryView, TagView};
 use crate::refusal::{Code, Refusal};
-use crate::{Config, Error, api, sweep};
+use crate::{Config, Error, api, platforms, sweep};
 
 /// Version of the files under `<data>/registry`; docs/decisions/0005 describes them.
 const FORMAT: u32 = 1;
@@ -229,6 +230,23 @@ impl Handle {
     /// Removes idle uploads and unreferenced blobs now, as the maintenance does from time to time.
     pub async fn sweep(&self) -> Result<(), Error> {
         sweep::once(&self.registry).await
+    }
+}
+
+#[async_trait]
+impl ImagePlatforms for Handle {
+    async fn platforms(&self, reference: &str) -> Vec<Platform> {
+        let host = reference.split_once('/').map(|(host, _)| host).unwrap_or_default();
+        let is_ours =
+            host == self.image_address() || self.addresses.iter().any(|address| address.to_string() == host);
+        if !is_ours {
+            return Vec::new();
+        }
+        platforms::of(&self.registry, reference).await.unwrap_or_else(|error| {
+            // The host says it as well, only later.
+            tracing::warn!(reference, %error, "cannot tell for which platform an image is");
+            Vec::new()
+        })
     }
 }
 

@@ -18,7 +18,7 @@ use wharf_base::{Clock, SystemClock, Tasks};
 use wharf_disk::DirLock;
 use wharf_http::pki::{Authority, ClientAuth};
 use wharf_model::Event;
-use wharf_model::ports::EventSink;
+use wharf_model::ports::{EventSink, ImagePlatforms};
 use wharf_secrets::{Redactor, Vault};
 use wharf_state::{Database, EventLog};
 
@@ -179,6 +179,7 @@ async fn control(
         calls: Arc::new(fleet.clone()),
         pools: Arc::new(pools::merge(balancers, tasks)),
         builder: Arc::new(image.clone()),
+        platforms: registry.clone().map(|registry| Arc::new(registry) as Arc<dyn ImagePlatforms>),
         events: Arc::new(Redacted(ground.events.clone())),
         database: ground.database.clone(),
         vault: Arc::clone(&ground.vault),

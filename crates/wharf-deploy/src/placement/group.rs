@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wharf_model::{HostView, Liveness, Name};
 
-use super::{Decision, PlacementError, Want, colour, is_ready, matches, selector_text};
+use super::{Decision, PlacementError, Want, colour, is_ready, matches, platform, selector_text};
 use crate::host_index::{HostIndex, visits};
 
 /// Where a group may be.
@@ -122,6 +122,8 @@ fn field<'a>(
     given_up: &BTreeSet<Name>,
 ) -> Field<'a> {
     let fits = |host: &HostView| group.iter().all(|want| matches(&want.selector, host));
+    // What runs already stays, whatever we think of its platform.
+    let runs_all = |host: &HostView| group.iter().all(|want| platform::runs(want, host));
     let current: Vec<&Name> = group.iter().flat_map(|want| &want.current).map(|spot| &spot.host).collect();
     let is_first = current.is_empty();
     let is_changed = group.iter().any(|want| want.is_changed);
@@ -135,12 +137,14 @@ fn field<'a>(
     if !homes.is_empty() {
         // Data wins over everything else: a draining host keeps it, a selector that moved on does not move it.
         let keepable = homes.iter().map(|host| &host.name).collect();
-        let allowed = homes.into_iter().filter(|host| host.liveness == Liveness::Up).collect();
+        let is_able = |host: &&HostView| host.liveness == Liveness::Up && runs_all(host);
+        let allowed = homes.into_iter().filter(is_able).collect();
         return Field { allowed, keepable, has_changed_colour: false };
     }
 
     let fitting: Vec<&HostView> = hosts.iter().filter(|host| fits(host)).collect();
-    let ready: Vec<&HostView> = fitting.iter().copied().filter(|host| is_ready(host)).collect();
+    let ready: Vec<&HostView> =
+        fitting.iter().copied().filter(|host| is_ready(host) && runs_all(host)).collect();
     if group.iter().any(|want| want.keeps_data) {
         // Data that is yet to come makes one host the home of the whole group.
         let rank = |host: &&'a HostView| {
@@ -163,7 +167,7 @@ fn field<'a>(
     let serving = colour::serving(hosts, &current);
     let movable = group.iter().all(|want| want.may_run_twice);
     let is_replaced = group.iter().any(|want| want.is_changed && !want.current.is_empty());
-    let wanted = if movable && (is_first || is_replaced) { colour::next(&fitting, serving) } else { serving };
+    let wanted = if movable && (is_first || is_replaced) { colour::next(&ready, serving) } else { serving };
     let coloured: Vec<&HostView> =
         ready.iter().copied().filter(|host| wanted.is_some() && colour::of(host) == wanted).collect();
     let has_changed_colour = !is_first && is_replaced && movable && wanted.is_some() && wanted != serving;
@@ -214,9 +218,15 @@ fn choose<'a>(
 }
 
 fn no_host(want: &Want, group: &[&Want], hosts: &HostIndex<'_>) -> PlacementError {
-    let describe = |host: &HostView| {
+    let mut is_foreign = false;
+    let mut describe = |host: &HostView| {
+        let does_match = group.iter().all(|want| matches(&want.selector, host));
+        if let Some(why) = platform::why_not(group, host).filter(|_| does_match) {
+            is_foreign = true;
+            return format!("{} {why}", host.name);
+        }
         let why = match host.liveness {
-            _ if !group.iter().all(|want| matches(&want.selector, host)) => "does not match",
+            _ if !does_match => "does not match",
             Liveness::Never => "never connected",
             Liveness::Lost => "is lost",
             Liveness::Up if host.draining => "drains",
@@ -224,7 +234,7 @@ fn no_host(want: &Want, group: &[&Want], hosts: &HostIndex<'_>) -> PlacementErro
         };
         format!("{} {why}", host.name)
     };
-    let all: Vec<String> = hosts.iter().map(describe).collect();
+    let all: Vec<String> = hosts.iter().map(&mut describe).collect();
     let with: Vec<&str> =
         group.iter().filter(|w| w.service != want.service).map(|w| w.service.as_str()).collect();
     let mut selector = selector_text(&want.selector);
@@ -236,9 +246,12 @@ fn no_host(want: &Want, group: &[&Want], hosts: &HostIndex<'_>) -> PlacementErro
         selector,
         hosts: if all.is_empty() { "no host has joined".to_owned() } else { all.join(", ") },
         hint: if all.is_empty() {
-            "see `wharf join --help`"
+            "see `wharf join --help`".to_owned()
+        } else if is_foreign {
+            platform::HINT.to_owned()
         } else {
             "`wharf host ls` shows labels and states; a host drains until `wharf host drain --undo`"
+                .to_owned()
         },
     }
 }

@@ -20,6 +20,10 @@ fn host(text: &str) -> HostView {
             "drains" => host.draining = true,
             label => {
                 let (key, value) = label.split_once('=').unwrap();
+                if key == "is" {
+                    host.architecture = Some(value.to_owned());
+                    continue;
+                }
                 host.labels.insert(key.to_owned(), value.to_owned());
             }
         }
@@ -52,6 +56,8 @@ fn want(text: &str) -> Want {
         may_run_twice: true,
         keeps_data: false,
         may_be_rescheduled: true,
+        image: "i:1".to_owned(),
+        platforms: Vec::new(),
         links: BTreeSet::new(),
     };
     for word in words {
@@ -59,6 +65,7 @@ fn want(text: &str) -> Want {
             Some(("links", link)) => {
                 want.links.insert(link.to_owned());
             }
+            Some(("for", platform)) => want.platforms.extend(Platform::parse(platform)),
             Some(("pool", pool)) => want.selector = HostSelector::Pool(pool.to_owned()),
             Some(("host", host)) => want.selector = HostSelector::Host(host.to_owned()),
             _ if word == "at" => {}
@@ -340,4 +347,45 @@ proptest! {
             prop_assert!(decision.added.is_empty() && decision.removed.is_empty(), "{service}: {decision:?}");
         }
     }
+}
+
+#[test]
+fn an_image_goes_only_to_hosts_that_run_its_platform() {
+    let chosen = |wants: &str, hosts_text: &str| {
+        let wants: Vec<Want> = wants.split(", ").map(want).collect();
+        on(&wants, &hosts(hosts_text), &BTreeMap::new(), &BTreeSet::new()).map(|placed| show(&placed))
+    };
+    let both = "arm1 up is=aarch64, pc1 up is=x86_64";
+    assert_eq!(
+        chosen("web 1 for=linux/amd64", both),
+        chosen("web 1 host=pc1", both),
+        "placed where one fits"
+    );
+    assert_eq!(
+        chosen("web 2 for=linux/amd64 for=linux/arm64", both),
+        chosen("web 2", both),
+        "an index fits both"
+    );
+    assert_eq!(chosen("web 1 for=linux/386", "pc1 up is=x86_64"), chosen("web 1", "pc1 up is=x86_64"));
+    let unknown = "old1 up";
+    assert_eq!(
+        chosen("web 1 for=linux/amd64", unknown),
+        chosen("web 1", unknown),
+        "an old agent does not say"
+    );
+    let emulating = "arm1 up is=aarch64 emulates=riscv64+amd64";
+    assert_eq!(chosen("web 1 for=linux/amd64", emulating), chosen("web 1", emulating));
+    let running = "web 1 at arm1 for=linux/amd64";
+    assert_eq!(chosen(running, "arm1 up is=aarch64"), chosen("web 1 at arm1", "arm1 up"), "what runs stays");
+
+    assert_eq!(
+        chosen("web 1 for=linux/amd64", "arm1 up is=aarch64, b lost").unwrap_err().to_string(),
+        "no host can run `web` (x-wharf.hosts: any): arm1 is linux/arm64 and the image i:1 of `web` is for linux/amd64, \
+         b is lost\n  hint: build the image for that platform (`platform:`, or `build.platforms`), choose hosts that fit \
+         with x-wharf.hosts, or, if a host emulates it, join that with --label emulates=ARCHITECTURE"
+    );
+    // Linked services share a host, so one misfit counts for all; and data does not help.
+    let error =
+        chosen("db 1 at arm1 data, web 1 links=db for=linux/amd64", "arm1 up is=aarch64").unwrap_err();
+    assert!(error.to_string().contains("arm1 is linux/arm64 and the image i:1 of `web`"), "{error}");
 }

@@ -52,6 +52,7 @@ impl Paper {
             scales: &self.scales,
             is_resize,
             drain_ms: 30_000,
+            platforms: &BTreeMap::new(),
             given_up: &self.given_up,
         })
     }

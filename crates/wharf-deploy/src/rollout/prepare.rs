@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use wharf_compose::project::Project;
-use wharf_model::{Name, SecretRef};
+use wharf_model::{Name, Platform, SecretRef};
 
 use super::{Halt, Job};
 use crate::Error;
@@ -173,6 +173,7 @@ async fn make(
         scales.iter().map(|scale| (scale.service.clone(), scale.replicas)).collect();
     let given_up = if how == How::Move { engine.losses().given_up } else { BTreeSet::new() };
     let drain_ms = millis(engine.config.drain_deadline);
+    let platforms = platforms(engine, model).await;
     let (name, world, model) = (app.clone(), Arc::clone(&generation), Arc::clone(model));
     let planned = crate::blocking(move || {
         plan::plan(&Input {
@@ -184,6 +185,7 @@ async fn make(
             load: load_of_others(&world, &name),
             scales: &numbers,
             is_resize: how != How::New,
+            platforms: &platforms,
             given_up: &given_up,
             drain_ms,
         })
@@ -200,6 +202,20 @@ async fn make(
         return Err(PlanError::RouteFixed { route, key }.into());
     }
     Ok(plan)
+}
+
+/// What the images of the services are for: what the file says, else what our registry knows.
+async fn platforms(engine: &Engine, model: &Model) -> BTreeMap<Name, Vec<Platform>> {
+    let mut platforms = BTreeMap::new();
+    for (name, service) in &model.services {
+        let found = match (service.spec.platform.as_deref(), &engine.platforms) {
+            (Some(platform), _) => Platform::parse(platform).into_iter().collect(),
+            (None, Some(known)) => known.platforms(&service.spec.image).await,
+            (None, None) => Vec::new(),
+        };
+        platforms.insert(name.clone(), found);
+    }
+    platforms
 }
 
 /// Refuses to start something where nothing can be started now.

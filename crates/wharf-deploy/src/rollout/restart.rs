@@ -118,6 +118,7 @@ async fn round(engine: &Engine, run: &Run, id: &str) -> Result<Option<(Round, Ve
             load: std::collections::BTreeMap::new(),
             scales: &std::collections::BTreeMap::new(),
             is_resize: true,
+            platforms: &std::collections::BTreeMap::new(),
             given_up: &BTreeSet::new(),
             drain_ms: prepare::millis(engine.config.drain_deadline),
         },

@@ -374,6 +374,29 @@ async fn mistakes_are_answered_at_once_and_start_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_image_for_other_processors_is_refused_before_anything_starts() {
+    let (world, server, _data, _agents) = serving().await;
+    let shop = name("shop");
+    world.is_for("i:2", "linux/amd64", "a", "aarch64");
+    // Of the other host nothing is known: it may.
+    let plan = server.handle.plan(&shop, &request(json!({ "job": { "image": "i:2" } }))).await.unwrap();
+    let job = plan.services.iter().find(|service| *service.service == *"job").unwrap();
+    assert_eq!(job.created.iter().map(|place| place.host.as_str()).collect::<Vec<_>>(), ["b"]);
+    world.is_for("i:2", "linux/amd64", "b", "riscv64");
+    let asked =
+        [json!({ "job": { "image": "i:2" } }), json!({ "job": { "image": "x", "platform": "linux/amd64" } })];
+    for (services, image) in asked.into_iter().zip(["i:2", "x"]) {
+        let error = server.handle.deploy(&shop, request(services), "ann").await.unwrap_err().to_string();
+        let expected = format!(
+            "no host can run `job` (x-wharf.hosts: any): a is linux/arm64 and the image {image} of `job` is for linux/amd64, \
+             b is linux/riscv64 and the image {image} of `job` is for linux/amd64\n  hint: build the image"
+        );
+        assert!(error.starts_with(&expected), "{error}");
+    }
+    assert_eq!(server.handle.deploys(None, 10).await.unwrap().len(), 1, "nothing was started");
+}
+
+#[tokio::test(start_paused = true)]
 async fn placement_that_became_impossible_meanwhile_fails_the_deploy() {
     let (world, server, _data, _agents) = serving().await;
     world.set_liveness("a", Liveness::Lost);

@@ -35,6 +35,7 @@ pub(crate) async fn server_with(world: &Arc<World>, data: &Path, config: Config)
         calls: world.clone(),
         pools: world.clone(),
         builder: world.clone(),
+        platforms: Some(world.clone()),
         events: world.clone(),
         database: Database::open(&data.join("state.db")).unwrap(),
         vault: Arc::new(wharf_secrets::Vault::open(&data.join("secrets")).unwrap()),

@@ -13,11 +13,12 @@ use tokio::time::Instant;
 use wharf_base::{Digest, ErrorCode, Tasks, UnixMillis};
 use wharf_model::frame::Status;
 use wharf_model::ports::{
-    BuildRequest, BuiltImage, Calls, EventSink, Hosts, ImageBuilder, Pools, PortError, Session,
+    BuildRequest, BuiltImage, Calls, EventSink, Hosts, ImageBuilder, ImagePlatforms, Pools, PortError,
+    Session,
 };
 use wharf_model::{
     BalancerView, Call, Change, Event, Frame, Generation, HostReport, HostView, ImageReport, ImageSpec,
-    ImageState, Instance, InstanceReport, InstanceState, Liveness, Name, Observed, PoolsObserved,
+    ImageState, Instance, InstanceReport, InstanceState, Liveness, Name, Observed, Platform, PoolsObserved,
     ReleaseTraffic,
 };
 
@@ -81,6 +82,8 @@ struct State {
     /// How they end; `None`: they don't.
     command_status: Option<i64>,
     hanging: Vec<(mpsc::Receiver<Frame>, mpsc::Sender<Frame>)>,
+    /// Of images by reference; of others nothing is known.
+    platforms: BTreeMap<String, Vec<Platform>>,
     gaps: Vec<String>,
     events: Vec<Event>,
 }
@@ -110,6 +113,7 @@ impl World {
             commands: Vec::new(),
             command_status: Some(0),
             hanging: Vec::new(),
+            platforms: BTreeMap::new(),
             gaps: Vec::new(),
             events: Vec::new(),
         };
@@ -232,6 +236,15 @@ impl World {
 
     pub(crate) fn build_fails(&self, fails: bool) {
         self.with(|state| state.build_fails = fails);
+    }
+
+    /// An image is for this platform, and a host has a processor of `architecture`.
+    pub(crate) fn is_for(&self, image: &str, platform: &str, host: &str, architecture: &str) {
+        let platforms = Platform::parse(platform).into_iter().collect();
+        self.with(|state| {
+            state.platforms.insert(image.to_owned(), platforms);
+            state.hosts.get_mut(&name(host)).unwrap().architecture = Some(architecture.to_owned());
+        });
     }
 
     pub(crate) fn build_hangs(&self, hangs: bool) {
@@ -585,6 +598,13 @@ impl ImageBuilder for World {
         let tag = String::from_utf8(content).unwrap();
         let digest: Digest = format!("sha256:{:0>64}", wharf_base::hex(tag.as_bytes())).parse().unwrap();
         Ok(BuiltImage { reference: format!("{repository}:{tag}@{digest}"), digest })
+    }
+}
+
+#[async_trait]
+impl ImagePlatforms for World {
+    async fn platforms(&self, reference: &str) -> Vec<Platform> {
+        self.with(|state| state.platforms.get(reference).cloned().unwrap_or_default())
     }
 }
 

@@ -25,10 +25,12 @@ pub struct Simulated {
     pub heard: watch::Receiver<u64>,
 }
 
-/// Connects a host that has joined with its directory `data`, until `tasks` stops.
+/// Connects a host that has joined with its directory `data`, until `tasks` stops. It says that its processor is of
+/// `architecture`, in the Engine's words.
 pub fn start_simulated(
     config: &AgentConfig,
     data: PathBuf,
+    architecture: &str,
     clock: Arc<dyn Clock>,
     tasks: &Tasks,
 ) -> Result<Simulated, Error> {
@@ -65,12 +67,12 @@ pub fn start_simulated(
         };
         link::keep_connected(connector, link_tasks, seed, online, run).await;
     });
-    let shutdown = tasks.shutdown();
+    let (shutdown, architecture) = (tasks.shutdown(), architecture.to_owned());
     tasks.spawn("simulated host", async move {
         loop {
             let current = desired_receiver.borrow_and_update().clone();
             if let Some(current) = current {
-                reports.send_replace(Arc::new(all_runs(&current, address, clock.now())));
+                reports.send_replace(Arc::new(all_runs(&current, address, &architecture, clock.now())));
             }
             tokio::select! {
                 changed = desired_receiver.changed() => if changed.is_err() { return },
@@ -82,7 +84,7 @@ pub fn start_simulated(
 }
 
 /// The report of a host where everything is as desired.
-fn all_runs(desired: &HostDesired, address: IpAddr, now: UnixMillis) -> HostReport {
+fn all_runs(desired: &HostDesired, address: IpAddr, architecture: &str, now: UnixMillis) -> HostReport {
     let instances =
         desired.apps.iter().flat_map(|(app, part)| part.instances.iter().map(move |one| (app, one)));
     let reports = instances.map(|(app, instance)| InstanceReport {
@@ -104,6 +106,7 @@ fn all_runs(desired: &HostDesired, address: IpAddr, now: UnixMillis) -> HostRepo
         instances: reports.collect(),
         agent_version: concat!(env!("CARGO_PKG_VERSION"), " (simulated)").to_owned(),
         engine_version: "none".to_owned(),
+        architecture: architecture.to_owned(),
         ..HostReport::default()
     }
 }

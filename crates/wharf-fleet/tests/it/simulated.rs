@@ -41,8 +41,14 @@ async fn many_hosts_connect_follow_each_generation_and_come_back() {
     }
     let tasks = Tasks::new();
     let start = |host: &String| {
-        agent::start_simulated(&world.agent_config, world.path(host), Arc::clone(&world.clock), &tasks)
-            .unwrap()
+        agent::start_simulated(
+            &world.agent_config,
+            world.path(host),
+            "riscv64",
+            Arc::clone(&world.clock),
+            &tasks,
+        )
+        .unwrap()
     };
     let mut hosts: Vec<Simulated> = names.iter().map(start).collect();
     server.observe("all to be up", |observed| are_all(observed, Liveness::Up, 0)).await;
@@ -66,6 +72,7 @@ async fn many_hosts_connect_follow_each_generation_and_come_back() {
         assert!(instances[0].id.contains(host.as_str()) && instances[0].state.is_healthy(), "{instances:?}");
     }
     assert!(server.handle.hosts().iter().all(|host| host.instances_healthy == 1));
+    assert!(server.handle.hosts().iter().all(|host| host.architecture.as_deref() == Some("riscv64")));
 
     // The server goes away and comes back; what was stored of them is what they said last.
     server.stop().await;

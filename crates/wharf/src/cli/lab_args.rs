@@ -92,6 +92,9 @@ pub(crate) enum LabCommand {
         /// What their names begin with
         #[arg(long, default_value = "sim", value_name = "WORD")]
         prefix: String,
+        /// What they say their processors are, in the Engine's words: x86_64, aarch64
+        #[arg(long, default_value = std::env::consts::ARCH, value_name = "WORD")]
+        architecture: String,
     },
     /// Start a host again after `kill`; its disk is kept
     #[command(after_help = "Example:\n  wharf lab start 1")]

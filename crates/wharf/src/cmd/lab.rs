@@ -26,8 +26,9 @@ pub(super) async fn run(global: &Global, arguments: LabArgs, output: Output) -> 
     let lab = || open(false);
     match command {
         // These are no hosts of a lab: they need neither root nor namespaces.
-        LabCommand::Agents { url, count, prefix } => {
-            lab_agents::run(global, lab_agents::Pretence { url, count, prefix }, output).await
+        LabCommand::Agents { url, count, prefix, architecture } => {
+            let pretence = lab_agents::Pretence { url, count, prefix, architecture };
+            lab_agents::run(global, pretence, output).await
         }
         LabCommand::Up { count, bare } => up(&open(bare)?, u32::from(count), output).await,
         LabCommand::Down => {

@@ -28,6 +28,7 @@ pub(super) struct Pretence {
     pub(super) url: String,
     pub(super) count: u32,
     pub(super) prefix: String,
+    pub(super) architecture: String,
 }
 
 /// Runs until Ctrl-C or SIGTERM.
@@ -59,7 +60,13 @@ pub(super) async fn run(global: &Global, pretence: Pretence, output: Output) -> 
     let (sender, receiver) = mpsc::channel(names.len());
     for (index, name) in names.iter().enumerate() {
         let path = data.join(name.as_str());
-        let mut host = agent::start_simulated(&AgentConfig::default(), path, Arc::new(SystemClock), &tasks)?;
+        let mut host = agent::start_simulated(
+            &AgentConfig::default(),
+            path,
+            &pretence.architecture,
+            Arc::new(SystemClock),
+            &tasks,
+        )?;
         let sender = sender.clone();
         let shutdown = tasks.shutdown();
         tasks.spawn("lab agents", async move {
