@@ -11,6 +11,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
             "wharf-access",
             "wharf-balancer",
             "wharf-bench",
+            "wharf-cache",
             "wharf-console",
             "wharf-deploy",
             "wharf-fleet",

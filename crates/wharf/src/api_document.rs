@@ -13,6 +13,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         wharf_deploy::operations(),
         wharf_image::operations(),
         wharf_registry::operations(),
+        wharf_cache::operations(),
         wharf_balancer::operations(),
         own_operations(),
     ];

@@ -149,6 +149,8 @@ async fn control(
         None
     };
     trust_own_registry(&config, ground, has_registry).await;
+    let cache =
+        if config.cache.enabled { Some(cache(&config, ground, addresses, tasks).await?) } else { None };
 
     let image_deps = wharf_image::Deps {
         engine: config.docker.socket.display().to_string(),
@@ -194,7 +196,8 @@ async fn control(
     if config.docker.is_host {
         local_agent(&config, ground, &fleet, tasks).await?;
     }
-    let router = api::router(api::Parts { access: &ground.access, fleet, deploy, image, registry, balancer });
+    let router =
+        api::router(api::Parts { access: &ground.access, fleet, deploy, image, registry, cache, balancer });
     listen(&config, ground, router, addresses, tasks).await?;
     ground.events.emit(Event::ServerStarted { version: env!("CARGO_PKG_VERSION").to_owned() });
     Ok(())
@@ -258,6 +261,18 @@ async fn registry(
     let registry = wharf_registry::start(config.registry.clone(), deps, tasks).await?;
     addresses.extend(registry.addresses().iter().map(|address| format!("registry      {address}")));
     Ok(registry)
+}
+
+async fn cache(
+    config: &Config,
+    ground: &Ground,
+    addresses: &mut Vec<String>,
+    tasks: &Tasks,
+) -> anyhow::Result<wharf_cache::Handle> {
+    let deps = wharf_cache::Deps { data: ground.data.clone(), clock: Arc::clone(&ground.clock) };
+    let cache = wharf_cache::start(config.cache.clone(), deps, tasks).await?;
+    addresses.extend(cache.addresses().iter().map(|address| format!("packages      http://{address}")));
+    Ok(cache)
 }
 
 /// Whether images are pulled over TLS: their name's host is not loopback and the registry has not been told otherwise.

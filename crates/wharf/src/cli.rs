@@ -1,5 +1,6 @@
 //! The command line: every command, its arguments and an example. What a command does is in `cmd/<name>.rs`.
 
+mod cache_args;
 mod client_args;
 mod compose_args;
 mod fleet_args;
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use cache_args::{CacheClient, CacheCommand};
 pub(crate) use client_args::{
     ApiCommand, AppArgs, ApplyArgs, BenchArgs, DeployAction, DeployArgs, DeployCommand, EventsArgs,
     LoginArgs, PlanArgs, PruneArgs, PsArgs, RegistryCommand, ReleasesAction, ReleasesCommand, RestartArgs,
@@ -228,6 +230,12 @@ pub(crate) enum Command {
     /// Images in the registry
     #[command(subcommand, after_help = "Example:\n  wharf registry ls shop/web")]
     Registry(RegistryCommand),
+    /// The package cache: what is in it, how it does, how clients use it
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  wharf cache env apt\n  wharf cache stats\n  wharf cache ls --limit 10"
+    )]
+    Cache(CacheCommand),
     /// Send requests at a fixed rate and report latencies and failures
     #[command(after_help = "Example:\n  wharf bench http://127.0.0.1:8080/ --rate 2000 --duration 30s")]
     Bench(BenchArgs),

@@ -5,6 +5,7 @@ mod api;
 mod apps;
 mod backup;
 mod bench;
+mod cache;
 mod compose;
 mod config;
 mod deploy;
@@ -83,6 +84,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Secrets(arguments) => interruptible(secrets::run(&global, arguments, output)).await,
             Command::Token(command) => interruptible(token::run(&global, command, output)).await,
             Command::Events(arguments) => interruptible(events::run(&global, arguments, output)).await,
+            Command::Cache(command) => interruptible(cache::run(&global, command, output)).await,
             Command::Registry(command) => interruptible(registry::run(&global, command, output)).await,
             Command::LabInit(_)
             | Command::Compose(_)

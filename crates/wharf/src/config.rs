@@ -45,6 +45,8 @@ pub(crate) struct Config {
     pub(crate) image: wharf_image::Config,
     /// Registry.
     pub(crate) registry: wharf_registry::Config,
+    /// Package cache.
+    pub(crate) cache: wharf_cache::Config,
     /// Balancer.
     pub(crate) balancer: wharf_balancer::Config,
     /// The Docker Engine of this machine.

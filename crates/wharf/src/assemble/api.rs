@@ -16,6 +16,7 @@ pub(super) struct Parts<'a> {
     pub(super) deploy: wharf_deploy::Handle,
     pub(super) image: wharf_image::Handle,
     pub(super) registry: Option<wharf_registry::Handle>,
+    pub(super) cache: Option<wharf_cache::Handle>,
     pub(super) balancer: Option<wharf_balancer::Handle>,
 }
 
@@ -26,7 +27,8 @@ pub(super) fn router(parts: Parts<'_>) -> Router {
         .merge(wharf_fleet::routes(&parts.fleet))
         .merge(wharf_fleet::join_routes(&parts.fleet))
         .merge(wharf_deploy::routes(parts.deploy))
-        .merge(wharf_image::routes(parts.image));
+        .merge(wharf_image::routes(parts.image))
+        .merge(wharf_cache::routes(parts.cache));
     if let Some(registry) = parts.registry {
         api = api.merge(wharf_registry::routes(registry));
     }

@@ -13,7 +13,7 @@ use super::Config;
 use crate::cli::Part;
 
 /// Times that must not be zero: nothing would ever be in time, or a loop would never rest.
-const TIMES: [&str; 20] = [
+const TIMES: [&str; 24] = [
     "access.session_idle",
     "access.session_max",
     "agents.ping_interval",
@@ -29,6 +29,10 @@ const TIMES: [&str; 20] = [
     "deploy.move_retry",
     "deploy.uploads_kept",
     "image.timeout",
+    "cache.retry_first",
+    "cache.connect_timeout",
+    "cache.head_timeout",
+    "cache.stall_timeout",
     "registry.upload_idle",
     "registry.upload_stall",
     "registry.unreferenced_keep",
@@ -72,6 +76,9 @@ pub(super) fn check(
     match config.balancer.check() {
         Err(wharf_balancer::Error::Config { key, problem }) => return Err(wrong(&key, &problem)),
         other => other?,
+    }
+    if config.cache.enabled {
+        config.cache.check().map_err(|error| wrong("cache", &error.to_string()))?;
     }
     // A server always has a certificate for its registry: that of its own CA.
     config.registry.check(true).map_err(|error| wrong("registry", &error.to_string()))?;
@@ -168,6 +175,9 @@ fn listeners(config: &Config, only: &[Part]) -> Vec<(&'static str, SocketAddr)> 
     if runs(Part::Control) {
         add("api.listen", &config.api.listen);
         add("agents.listen", &config.agents.listen);
+        if config.cache.enabled {
+            add("cache.listen", &config.cache.listen);
+        }
     }
     if runs(Part::Registry) {
         add("registry.listen", &config.registry.listen);
