@@ -90,6 +90,9 @@ pub struct ReleaseView {
     /// Requests have gone to it; only then a rollback to it is possible.
     #[serde(default = "yes")]
     pub has_served: bool,
+    /// `wharf rollback` can lead to it: it has served, does not now, and its images are kept.
+    #[serde(default = "yes")]
+    pub can_roll_back: bool,
 }
 
 /// Servers that don't say yet.

@@ -53,6 +53,9 @@ pub struct Config {
     pub replicas_max: u32,
     /// Releases kept per application; the active one and the one before it are always kept.
     pub releases_kept: u32,
+    /// Releases per application whose images are kept on hosts and in the registry, so that a rollback to them is
+    /// possible: the newest that have served, besides the active one and the one before it. At most `releases_kept`.
+    pub keep_releases: u32,
     /// Deploys kept in the history.
     pub history_kept: u32,
     /// Lines of build output kept per deploy.
@@ -87,6 +90,7 @@ impl Default for Config {
             services_max: 100,
             replicas_max: 100,
             releases_kept: 20,
+            keep_releases: 5,
             history_kept: 1_000,
             output_lines_max: 10_000,
             upload_bytes_max: 2 << 30,

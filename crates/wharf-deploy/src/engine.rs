@@ -8,7 +8,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use wharf_base::{Backoff, Clock, Tasks, power_loss};
-use wharf_model::ports::{Calls, EventSink, Hosts, ImageBuilder, ImagePlatforms, Pools, PortError};
+use wharf_model::ports::{
+    Calls, EventSink, Hosts, ImageBuilder, ImagePlatforms, ImageStore, Pools, PortError,
+};
 use wharf_model::{AppDesired, Change, Event, Generation, Name};
 use wharf_secrets::{Redactor, Vault};
 use wharf_state::Database;
@@ -35,6 +37,8 @@ pub struct Deps {
     pub builder: Arc<dyn ImageBuilder>,
     /// What images are for; `None` where nobody knows it.
     pub platforms: Option<Arc<dyn ImagePlatforms>>,
+    /// Where built images lie besides the hosts.
+    pub images: Arc<dyn ImageStore>,
     /// Where events go.
     pub events: Arc<dyn EventSink>,
     /// The state database.
@@ -59,6 +63,7 @@ pub(crate) struct Engine {
     pub(crate) pools: Arc<dyn Pools>,
     pub(crate) builder: Arc<dyn ImageBuilder>,
     pub(crate) platforms: Option<Arc<dyn ImagePlatforms>>,
+    pub(crate) images: Arc<dyn ImageStore>,
     pub(crate) vault: Arc<Vault>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) registry: String,
@@ -81,6 +86,7 @@ impl Engine {
             pools: deps.pools,
             builder: deps.builder,
             platforms: deps.platforms,
+            images: deps.images,
             vault: deps.vault,
             clock: deps.clock,
             registry: deps.registry,

@@ -48,6 +48,11 @@ pub enum Error {
         "release {release} of {app} has never served: its deploy did not succeed\n  hint: `wharf releases` lists those that have, `wharf deploy` makes a new one"
     )]
     NeverServed { app: Name, release: u32 },
+    /// A release can't be gone back to, because its images were removed.
+    #[error(
+        "the images of release {release} of {app} are gone: those of the newest {kept} releases are kept (deploy.keep_releases)\n  hint: `wharf releases` shows to which `wharf rollback` leads; for an older state deploy its files again"
+    )]
+    ImagesGone { app: Name, release: u32, kept: u32 },
     /// The application has no such service.
     #[error("{app} has no service `{service}`\n  hint: {hint}")]
     UnknownService { app: Name, service: String, hint: String },
@@ -115,7 +120,10 @@ impl Error {
             | Error::SecretsFile { .. } => ErrorCode::InvalidArgument,
             Error::Secrets(error) => error.code(),
             Error::Plan(_) | Error::Busy { .. } | Error::NoPrevious(_) => ErrorCode::Conflict,
-            Error::NothingServes(_) | Error::NeverServed { .. } | Error::NotRunning(_) => ErrorCode::Conflict,
+            Error::NothingServes(_)
+            | Error::NeverServed { .. }
+            | Error::ImagesGone { .. }
+            | Error::NotRunning(_) => ErrorCode::Conflict,
             Error::Ended(_) | Error::TooLate(_) | Error::Moved { .. } => ErrorCode::Conflict,
             Error::UnknownApp(_)
             | Error::UnknownService { .. }

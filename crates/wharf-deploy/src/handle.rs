@@ -87,6 +87,9 @@ impl Handle {
                 images: content.project.services.iter().filter_map(image).collect(),
                 is_active: app.active == Some(release.number),
                 has_served: release.has_served,
+                can_roll_back: release.has_served
+                    && !release.images_gone
+                    && app.active != Some(release.number),
             }
         };
         Ok(releases.into_iter().map(view).collect())
@@ -175,6 +178,10 @@ impl Handle {
             None => return Err(Error::UnknownRelease { app: name.clone(), release }),
             Some(found) if !found.has_served => {
                 return Err(Error::NeverServed { app: name.clone(), release });
+            }
+            Some(found) if found.images_gone => {
+                let kept = self.engine.config.keep_releases;
+                return Err(Error::ImagesGone { app: name.clone(), release, kept });
             }
             Some(_) => {}
         }

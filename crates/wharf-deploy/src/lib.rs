@@ -24,6 +24,7 @@ mod operate;
 mod operations;
 mod placement;
 mod plan;
+mod retention;
 mod rollout;
 mod routes;
 mod run;

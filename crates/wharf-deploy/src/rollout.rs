@@ -18,6 +18,7 @@ mod prepare;
 mod pull;
 pub(crate) mod recover;
 mod restart;
+mod retain;
 mod start;
 mod stop;
 mod switch;
@@ -38,7 +39,7 @@ use crate::plan::Rollout;
 use crate::run::Run;
 use crate::secrets::{self, Opened};
 
-pub(crate) use prepare::{Draft, Foreseen, foresee, foresee_move};
+pub(crate) use prepare::{Draft, Foreseen, at_registry, foresee, foresee_move};
 
 /// What a run is to do.
 #[derive(Clone, Debug)]
@@ -106,6 +107,9 @@ impl From<Error> for Halt {
 /// Does all of a run, from its first step to its end in the database.
 pub(crate) async fn carry_out(engine: Arc<Engine>, run: Arc<Run>, job: Job) {
     let result = all_steps(&engine, &run, job).await;
+    if result.is_ok() {
+        retain::retain(&engine, &run).await;
+    }
     conclude(&engine, &run, result).await;
 }
 

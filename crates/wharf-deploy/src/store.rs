@@ -65,6 +65,7 @@ const MIGRATIONS: &[Migration] = &[
         OR NOT EXISTS (SELECT 1 FROM deploy WHERE deploy.app = release.app AND deploy.release = release.number
                        AND what = 'deploy' AND state <> 'succeeded');
 ",
+    "ALTER TABLE release ADD COLUMN images_gone INTEGER NOT NULL DEFAULT 0;",
 ];
 
 /// The tables.

@@ -50,6 +50,15 @@ impl Handle {
         self.inner.records.view()
     }
 
+    /// Removes an image from the Engine that builds, unless a container uses it.
+    pub async fn remove_image(&self, reference: &str) -> Result<(), Error> {
+        let engine = Engine::connect(&self.inner.deps.engine).await?;
+        if wharf_docker::remove_image(&engine, reference).await? == wharf_docker::Removed::InUse {
+            tracing::info!(reference, "an image of an old release stays: a container uses it");
+        }
+        Ok(())
+    }
+
     /// Builds and pushes. See [`ImageBuilder::build`].
     pub async fn build_image(
         &self,

@@ -1,4 +1,4 @@
-//! What a host's agent is asked to do with one container, now: the opposite of desired state.
+//! What a host's agent is asked to do, most often with one container, now: the opposite of desired state.
 //!
 //! A call is a stream both ways ([`crate::frame`]); it ends when its work does, or when either side goes away.
 
@@ -17,6 +17,8 @@ pub enum Call {
     Logs(Logs),
     /// Runs a container for one command and removes it.
     Run(Box<Run>),
+    /// Removes images from the host's Engine.
+    RemoveImages(RemoveImages),
 }
 
 impl Call {
@@ -26,6 +28,7 @@ impl Call {
             Call::Exec(_) => "exec",
             Call::Logs(_) => "logs",
             Call::Run(_) => "run",
+            Call::RemoveImages(_) => "remove images",
         }
     }
 }
@@ -79,6 +82,16 @@ pub struct LogLine {
     pub stderr: bool,
     /// Printable text, at most 8 KiB.
     pub text: String,
+}
+
+/// Images that no kept release needs. One that a container uses or the desired state names stays. The call's exit status is
+/// how many stay.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoveImages {
+    /// References that only Wharf's own builds have: they go whoever brought them to the host.
+    pub built: Vec<String>,
+    /// Other references: they go if this agent has pulled them.
+    pub pulled: Vec<String>,
 }
 
 /// A container for one command.

@@ -105,6 +105,15 @@ pub trait ImagePlatforms: Send + Sync {
     async fn platforms(&self, reference: &str) -> Vec<Platform>;
 }
 
+/// Where images of releases lie besides the hosts: the Engine that builds and the registry. Filled by the binary from `image`
+/// and `registry`; needed by `deploy`.
+#[async_trait]
+pub trait ImageStore: Send + Sync {
+    /// Removes `127.0.0.1:5000/shop/web:r3` or `…/web@sha256:…` from both. Fine where it is not; it stays on an Engine on
+    /// which a container uses it.
+    async fn remove(&self, reference: &str) -> Result<(), PortError>;
+}
+
 /// What to build.
 #[derive(Clone, Debug)]
 pub struct BuildRequest {

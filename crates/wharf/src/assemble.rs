@@ -24,6 +24,7 @@ use wharf_state::{Database, EventLog};
 
 use crate::cli::Part;
 use crate::config::Config;
+use crate::images::Images;
 use crate::lead::{Led, shared_authority};
 use crate::{backup, pools};
 
@@ -182,6 +183,7 @@ async fn control(
         pools: Arc::new(pools::merge(balancers, tasks)),
         builder: Arc::new(image.clone()),
         platforms: registry.clone().map(|registry| Arc::new(registry) as Arc<dyn ImagePlatforms>),
+        images: Arc::new(Images { builder: image.clone(), registry: registry.clone() }),
         events: Arc::new(Redacted(ground.events.clone())),
         database: ground.database.clone(),
         vault: Arc::clone(&ground.vault),

@@ -13,6 +13,7 @@ mod context;
 mod data_dir;
 mod demo;
 mod failure;
+mod images;
 mod lead;
 mod logging;
 mod output;

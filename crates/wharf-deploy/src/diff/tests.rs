@@ -26,6 +26,7 @@ fn content(number: u32, content: Content) -> Release {
         message: String::new(),
         content,
         has_served: true,
+        images_gone: false,
     }
 }
 

@@ -35,6 +35,9 @@ pub(super) async fn draft(engine: &Engine, run: &Run, job: Job) -> Result<Draft,
         return Ok(Draft::Remove);
     }
     let content = stored(engine, &run.app, run.release()).await?;
+    if matches!(job, Job::Rollback) {
+        refuse_without_images(engine, &run.app, run.release()).await?;
+    }
     Ok(match job {
         Job::Deploy(_) | Job::Remove | Job::Restart(_) => {
             unreachable!("a deploy is drafted by its build, a removal above, a restart has rounds")
@@ -43,6 +46,15 @@ pub(super) async fn draft(engine: &Engine, run: &Run, job: Job) -> Result<Draft,
         Job::Rollback => Draft::Rollback { content },
         Job::Scale(scales) => Draft::Resize { content, scales },
     })
+}
+
+/// Another deploy may have removed them since the rollback was asked for.
+async fn refuse_without_images(engine: &Engine, app: &Name, release: u32) -> Result<(), Error> {
+    let found = engine.store.release(app, release).await?;
+    match found.is_some_and(|found| found.images_gone) {
+        true => Err(Error::ImagesGone { app: app.clone(), release, kept: engine.config.keep_releases }),
+        false => Ok(()),
+    }
 }
 
 pub(super) async fn stored(engine: &Engine, app: &Name, release: u32) -> Result<Box<Content>, Error> {
@@ -119,7 +131,15 @@ async fn decide(engine: &Engine, run: &Run, draft: Draft) -> Result<(Plan, Optio
         is_done &= active.is_some_and(|active| active.content.is_same(&content));
         let (number, created) = (run.release(), engine.clock.now());
         let author = run.by.clone();
-        release = Some(Release { number, created, author, message, content: *content, has_served: false });
+        release = Some(Release {
+            number,
+            created,
+            author,
+            message,
+            content: *content,
+            has_served: false,
+            images_gone: false,
+        });
     } else if !is_resize {
         is_done &= plan.previous == Some(plan.release);
     }
@@ -312,7 +332,7 @@ pub(crate) async fn foresee(
 }
 
 /// Images that we built, by the address that the registry has now: it may have another than when they were pushed.
-pub(super) fn at_registry(images: &BTreeMap<String, String>, registry: &str) -> BTreeMap<String, String> {
+pub(crate) fn at_registry(images: &BTreeMap<String, String>, registry: &str) -> BTreeMap<String, String> {
     let moved = |image: &String| match image.split_once('/') {
         Some((_, rest)) => format!("{registry}/{rest}"),
         None => image.clone(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Halt, conclude, from_switch_on, restart, switch, undo};
+use super::{Halt, conclude, from_switch_on, restart, retain, switch, undo};
 use crate::engine::Engine;
 use crate::journal::Journal;
 use crate::plan::Rollout;
@@ -41,6 +41,9 @@ pub(crate) async fn settle(engine: Arc<Engine>, run: Arc<Run>, stored: Stored) {
         ))),
         None => Err(interrupted("nothing was changed")),
     };
+    if result.is_ok() {
+        retain::retain(&engine, &run).await;
+    }
     conclude(&engine, &run, result).await;
 }
 

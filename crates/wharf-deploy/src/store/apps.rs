@@ -33,6 +33,8 @@ pub(crate) struct Release {
     pub(crate) content: Content,
     /// Requests have gone to it.
     pub(crate) has_served: bool,
+    /// Images that were built for it were removed, or are about to be.
+    pub(crate) images_gone: bool,
 }
 
 /// What a release is made of. Equal contents are the same release.
@@ -90,9 +92,8 @@ impl Store {
     pub(crate) async fn releases(&self, app: &Name) -> Result<Vec<Release>, Error> {
         let app = app.to_string();
         let read = move |connection: &Connection<'_>| {
-            let sql =
-                "SELECT number, created, author, message, content, has_served FROM release WHERE app = ?1
-                       ORDER BY number DESC";
+            let sql = "SELECT number, created, author, message, content, has_served, images_gone FROM release
+                       WHERE app = ?1 ORDER BY number DESC";
             connection.query_map(sql, [app], release)
         };
         Ok(self.database.read(read).await?)
@@ -102,11 +103,24 @@ impl Store {
     pub(crate) async fn release(&self, app: &Name, number: u32) -> Result<Option<Release>, Error> {
         let app = app.to_string();
         let read = move |connection: &Connection<'_>| {
-            let sql = "SELECT number, created, author, message, content, has_served FROM release
+            let sql = "SELECT number, created, author, message, content, has_served, images_gone FROM release
                        WHERE app = ?1 AND number = ?2";
             connection.query_row(sql, (app, number), release).optional()
         };
         Ok(self.database.read(read).await?)
+    }
+
+    /// From now on nobody can go back to these releases.
+    pub(crate) async fn images_gone(&self, app: &Name, numbers: Vec<u32>) -> Result<(), Error> {
+        let app = app.to_string();
+        let write = move |transaction: &Connection<'_>| {
+            for number in numbers {
+                let sql = "UPDATE release SET images_gone = 1 WHERE app = ?1 AND number = ?2";
+                transaction.execute(sql, (&app, number))?;
+            }
+            Ok(())
+        };
+        Ok(self.database.write(write).await?)
     }
 
     /// Scales of an application.
@@ -166,5 +180,6 @@ fn release(row: &Row<'_>) -> Result<Release, SqlError> {
         message: row.get(3)?,
         content: from_text(&row.get::<String>(4)?)?,
         has_served: row.get(5)?,
+        images_gone: row.get(6)?,
     })
 }

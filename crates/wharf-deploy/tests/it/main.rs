@@ -11,6 +11,7 @@ mod failures;
 mod http;
 mod losses;
 mod restart;
+mod retention;
 mod saved;
 mod server;
 mod story;

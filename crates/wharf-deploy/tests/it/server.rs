@@ -36,6 +36,7 @@ pub(crate) async fn server_with(world: &Arc<World>, data: &Path, config: Config)
         pools: world.clone(),
         builder: world.clone(),
         platforms: Some(world.clone()),
+        images: world.clone(),
         events: world.clone(),
         database: Database::open(&data.join("state.db")).unwrap(),
         vault: Arc::new(wharf_secrets::Vault::open(&data.join("secrets")).unwrap()),

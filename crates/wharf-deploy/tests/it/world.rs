@@ -13,8 +13,8 @@ use tokio::time::Instant;
 use wharf_base::{Digest, ErrorCode, Tasks, UnixMillis};
 use wharf_model::frame::Status;
 use wharf_model::ports::{
-    BuildRequest, BuiltImage, Calls, EventSink, Hosts, ImageBuilder, ImagePlatforms, Pools, PortError,
-    Session,
+    BuildRequest, BuiltImage, Calls, EventSink, Hosts, ImageBuilder, ImagePlatforms, ImageStore, Pools,
+    PortError, Session,
 };
 use wharf_model::{
     BalancerView, Call, Change, Event, Frame, Generation, HostReport, HostView, ImageReport, ImageSpec,
@@ -86,6 +86,8 @@ struct State {
     platforms: BTreeMap<String, Vec<Platform>>,
     gaps: Vec<String>,
     events: Vec<Event>,
+    /// What was removed from hosts, `web:r1@a`, and from registry and builder.
+    removed: BTreeSet<String>,
 }
 
 pub(crate) fn name(text: &str) -> Name {
@@ -116,6 +118,7 @@ impl World {
             platforms: BTreeMap::new(),
             gaps: Vec::new(),
             events: Vec::new(),
+            removed: BTreeSet::new(),
         };
         for text in hosts {
             let (host, colour) = text.split_once(':').unwrap_or((text, ""));
@@ -275,6 +278,11 @@ impl World {
 
     pub(crate) fn events(&self) -> Vec<Event> {
         self.with(|state| state.events.clone())
+    }
+
+    /// Images that were removed so far, those of hosts with `on HOST`.
+    pub(crate) fn removed(&self) -> Vec<String> {
+        self.with(|state| state.removed.iter().cloned().collect())
     }
 
     pub(crate) fn history(&self) -> Vec<Arc<Generation>> {
@@ -615,14 +623,32 @@ impl EventSink for World {
     }
 }
 
-/// Agents of this world run commands that say what they are told to; everything else is tested with real ones.
+#[async_trait]
+impl ImageStore for World {
+    async fn remove(&self, reference: &str) -> Result<(), PortError> {
+        self.with(|state| state.removed.insert(reference.to_owned()));
+        Ok(())
+    }
+}
+
+/// Agents of this world run commands that say what they are told to, and remove images; everything else is tested with
+/// real ones.
 #[async_trait]
 impl Calls for World {
     async fn call(&self, host: &Name, call: Call) -> Result<Session, PortError> {
-        let Call::Run(call) = call else {
-            return Err(PortError::new(ErrorCode::Unavailable, format!("host `{host}` takes no calls")));
-        };
         let ((input, inputs), (outputs, output)) = (mpsc::channel(8), mpsc::channel(8));
+        let call = match call {
+            Call::Run(call) => call,
+            Call::RemoveImages(images) => {
+                let all = images.built.into_iter().chain(images.pulled);
+                self.with(|state| state.removed.extend(all.map(|image| format!("{image} on {host}"))));
+                outputs.try_send(Frame::Status(Status::Exited { code: 0 })).unwrap();
+                return Ok(Session { input, output });
+            }
+            Call::Exec(_) | Call::Logs(_) => {
+                return Err(PortError::new(ErrorCode::Unavailable, format!("host `{host}` takes no calls")));
+            }
+        };
         let command = call.instance.spec.command.clone().unwrap_or_default().join(" ");
         let frames = [
             Frame::Status(Status::Started { instance: call.id.clone(), host: host.to_string() }),

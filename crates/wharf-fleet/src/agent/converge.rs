@@ -429,7 +429,7 @@ impl Converger {
         let mut report = self.reporter.facts(engine).await;
         report.generation_seen = generation_seen;
         report.generation = if is_converged { generation_seen } else { self.reports.borrow().generation };
-        report.pulled_bytes = self.shop.pulled_bytes.load(Ordering::Relaxed);
+        report.pulled_bytes = self.shop.pulled.bytes.load(Ordering::Relaxed);
         report.problem = turns.problem.clone();
         report.images = turns.images.report();
         report.drifts = self.drifts.report();

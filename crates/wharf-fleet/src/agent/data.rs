@@ -9,6 +9,7 @@
 //! | `servers.json` | where else the server may be found: see [`super::servers`] |
 //! | `desired.json` (0600) | the last good desired state: environment values may be secret |
 //! | `met.json` | which containers were made: see [`super::met`] |
+//! | `pulled.json` | which images were pulled: see [`super::pulled`] |
 //! | `secrets/` (0700) | own key, values sealed to it: [`wharf_secrets::Vault`] |
 //! | `files/<digest>/` | bundles of files that containers mount |
 
@@ -194,6 +195,10 @@ impl Data {
 
     pub(crate) fn met_path(&self) -> PathBuf {
         self.path.join("met.json")
+    }
+
+    pub(crate) fn pulled_path(&self) -> PathBuf {
+        self.path.join("pulled.json")
     }
 
     pub(crate) fn files(&self) -> PathBuf {

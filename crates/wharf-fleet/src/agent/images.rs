@@ -98,7 +98,7 @@ pub(crate) fn pull(
             let _permit = permits.acquire_owned().await;
             let _gate = shop.gates.pass(&format!("image {image}")).await;
             let account = shop.account.as_ref();
-            pull::ensure(&engine, &image, pull::Wish::default(), account, &shop.pulled_bytes).await
+            pull::ensure(&engine, &image, pull::Wish::default(), account, &shop.pulled).await
         };
         let result = tokio::select! {
             result = work => match result {

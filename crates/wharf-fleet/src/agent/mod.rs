@@ -27,6 +27,7 @@ mod orphans;
 mod plan;
 mod probe;
 mod pull;
+mod pulled;
 mod remote_balancer;
 mod renewal;
 mod report;
@@ -40,7 +41,6 @@ mod work;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::{mpsc, watch};
@@ -154,13 +154,14 @@ pub async fn start(config: AgentConfig, deps: AgentDeps, tasks: &Tasks) -> Resul
         files: data.files(),
         secrets,
         server: online_receiver,
-        pulled_bytes: AtomicU64::new(0),
+        pulled: pulled::Pulled::load(data.pulled_path()),
         gates: gates::Gates::default(),
         runs: Mutex::default(),
     });
     let desk = Arc::new(calls::Desk {
         shop: Arc::clone(&shop),
         engine: engine_receiver.clone(),
+        desired: desired_receiver.clone(),
         clock: Arc::clone(&deps.clock),
         tasks: tasks.clone(),
     });

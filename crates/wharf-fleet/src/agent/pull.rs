@@ -1,7 +1,7 @@
 //! Pulls an image if the Engine lacks it, and counts the bytes.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use futures_util::StreamExt as _;
 use wharf_docker::bollard::auth::DockerCredentials;
@@ -10,6 +10,7 @@ use wharf_docker::bollard::query_parameters::CreateImageOptionsBuilder;
 use wharf_docker::{Engine, Error};
 use wharf_model::PullPolicy;
 
+use super::pulled::Pulled;
 use crate::RegistryAccount;
 
 /// Which image, and when.
@@ -26,10 +27,11 @@ pub(crate) async fn ensure(
     reference: &str,
     wish: Wish<'_>,
     account: Option<&RegistryAccount>,
-    pulled_bytes: &AtomicU64,
+    pulled: &Pulled,
 ) -> Result<(), crate::Error> {
     let doing = format!("pull {reference}");
     let found = engine.docker().inspect_image(reference).await.map_err(|error| Error::api(&doing, error));
+    let is_new = found.is_err();
     match (found, wish.policy) {
         // The Engine keeps one platform of each name.
         (Ok(image), PullPolicy::Missing | PullPolicy::Never) if is_for(&image, wish.platform) => {
@@ -71,7 +73,11 @@ pub(crate) async fn ensure(
     let mut progress = engine.docker().create_image(Some(options.build()), None, credentials);
     while let Some(message) = progress.next().await {
         let message = message.map_err(|error| Error::api(&doing, error))?;
-        pulled_bytes.fetch_add(layers.grown(&message), Ordering::Relaxed);
+        pulled.bytes.fetch_add(layers.grown(&message), Ordering::Relaxed);
+    }
+    // One that was there before we came, under the same name, is not ours to remove.
+    if is_new {
+        pulled.add(reference).await;
     }
     Ok(())
 }

@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -25,6 +24,7 @@ use super::drift::settings;
 use super::gates::Gates;
 use super::link::Server;
 use super::plan::{Step, Unit, Wanted};
+use super::pulled::Pulled;
 use super::secrets::{Ready, Secrets};
 use super::{explain, files, made, pull};
 use crate::{Error, RegistryAccount, unknown};
@@ -41,7 +41,7 @@ pub(crate) struct Workshop {
     pub(crate) files: PathBuf,
     pub(crate) secrets: Secrets,
     pub(crate) server: watch::Receiver<Option<Server>>,
-    pub(crate) pulled_bytes: AtomicU64,
+    pub(crate) pulled: Pulled,
     /// Networks, volumes, files and images, which instances share, are made by one unit at a time.
     pub(crate) gates: Gates,
     /// One-off containers by id: what they use is not tidied away.
@@ -115,7 +115,7 @@ impl Job {
                         let spec = &self.wanted()?.0.instance.spec;
                         let wish =
                             pull::Wish { platform: spec.platform.as_deref(), policy: spec.pull_policy };
-                        pull::ensure(&self.engine, image, wish, account, &self.shop.pulled_bytes).await
+                        pull::ensure(&self.engine, image, wish, account, &self.shop.pulled).await
                     }
                     Step::Stop(id) => self.stop(id).await,
                     Step::Remove(id) => self.remove(id).await,

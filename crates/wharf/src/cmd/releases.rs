@@ -26,7 +26,7 @@ async fn list(global: &Global, arguments: AppArgs, output: Output) -> anyhow::Re
     let answer: Value = context::client(global)?.get(&format!("/api/v1/apps/{app}/releases")).await?;
     output.result(&answer, || {
         let now = SystemClock.now();
-        let mut table = Table::new(&[">RELEASE", "", "CREATED", "BY", "MESSAGE", "IMAGES"]);
+        let mut table = Table::new(&[">RELEASE", "", "ROLLBACK", "CREATED", "BY", "MESSAGE", "IMAGES"]);
         for release in list_of(&answer, "releases") {
             let created = UnixMillis(release["created"].as_i64().unwrap_or_default());
             let images = release["images"].as_object().into_iter().flatten();
@@ -34,6 +34,7 @@ async fn list(global: &Global, arguments: AppArgs, output: Output) -> anyhow::Re
             table.row(vec![
                 text(&release["number"]),
                 if release["is_active"] == true { "serves".to_owned() } else { String::new() },
+                rollback(release).to_owned(),
                 format!("{} ago", ago(now.since(created))),
                 text(&release["author"]),
                 or_dash(release["message"].as_str().unwrap_or_default().to_owned()),
@@ -42,6 +43,17 @@ async fn list(global: &Global, arguments: AppArgs, output: Output) -> anyhow::Re
         }
         if table.is_empty() { format!("{app} has no releases.") } else { table.render() }
     })
+}
+
+/// Whether a rollback can lead to it, and why not.
+fn rollback(release: &Value) -> &'static str {
+    let is = |key: &str| release[key] == true;
+    match (is("is_active"), is("can_roll_back"), is("has_served")) {
+        (true, ..) => "",
+        (_, true, _) => "possible",
+        (_, _, false) => "never served",
+        (_, false, true) => "images gone",
+    }
 }
 
 /// A line for each change, by service: `+` for what is new, `-` for what is gone, `~` for what is another.

@@ -38,6 +38,7 @@ mod refusals;
 mod registry;
 mod remote;
 mod restart;
+mod retention;
 mod routes;
 mod secrets;
 mod server;

@@ -4,6 +4,7 @@
 //! connection broke, the agent stops. What it began in a container then ends too (`exec`, `run` say how).
 
 mod exec;
+mod images;
 mod logs;
 mod process;
 mod run;
@@ -24,7 +25,7 @@ use wharf_model::{Call, Frame};
 
 use super::link::Server;
 use super::work::Workshop;
-use crate::protocol::CallAnnouncement;
+use crate::protocol::{CallAnnouncement, HostDesired};
 use crate::{Error, labels, unknown};
 
 use wire::Wire;
@@ -33,6 +34,7 @@ use wire::Wire;
 pub(crate) struct Desk {
     pub(crate) shop: Arc<Workshop>,
     pub(crate) engine: watch::Receiver<Option<Engine>>,
+    pub(crate) desired: watch::Receiver<Option<Arc<HostDesired>>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tasks: Tasks,
 }
@@ -89,6 +91,7 @@ async fn carry_out(desk: &Desk, call: Call, wire: &mut Wire) -> Result<Option<i6
         Call::Exec(call) => exec::exec(desk, &engine, call, wire).await,
         Call::Logs(call) => logs::logs(desk, &engine, call, wire).await,
         Call::Run(call) => run::run(desk, &engine, *call, wire).await,
+        Call::RemoveImages(call) => images::remove(desk, &engine, call).await,
     }
 }
 
