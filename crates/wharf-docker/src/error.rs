@@ -105,10 +105,10 @@ impl Error {
         let doing = doing.into();
         match error {
             BollardError::DockerResponseServerError { status_code, message } => {
-                Error::Refused { doing, status: status_code, message: tidy(&message) }
+                Error::Refused { doing, status: status_code, message: with_hint(tidy(&message)) }
             }
             BollardError::DockerStreamError { error } => {
-                Error::Refused { doing, status: 500, message: tidy(&error) }
+                Error::Refused { doing, status: 500, message: with_hint(tidy(&error)) }
             }
             BollardError::RequestTimeoutError => {
                 Error::TimedOut { doing, after: crate::engine::CALL_TIMEOUT }
@@ -186,6 +186,20 @@ fn unreachable_hint(source: &io::Error) -> &'static str {
     }
 }
 
+/// Adds what to do where the Engine's words don't lead there.
+fn with_hint(message: String) -> String {
+    // strerror(ENOSPC) and strerror(EDQUOT).
+    let is_full =
+        ["no space left on device", "disk quota exceeded"].iter().any(|words| message.contains(words));
+    match is_full {
+        true => format!(
+            "{message}\n  hint: the disk of that host's Engine is full: `docker system df` there shows what takes the space, \
+             `docker image prune -a` removes images that no container uses; then deploy again"
+        ),
+        false => message,
+    }
+}
+
 /// Takes the wrapping of several layers off the Engine's words; keeps them on one line of at most 2 KiB.
 pub(crate) fn tidy(message: &str) -> String {
     // "failed to solve with frontend dockerfile.v0: … rpc error: code = Unknown desc = X": only X tells anything.
@@ -213,6 +227,25 @@ mod tests {
              hint: run as root or as a member of the group docker"
         );
         assert_eq!(error.code(), ErrorCode::Unavailable);
+    }
+
+    #[test]
+    fn a_full_disk_comes_with_what_to_do() {
+        let error = Error::api(
+            "pull a:1",
+            BollardError::DockerStreamError {
+                error: "write /var/lib/docker/tmp/x: no space left on device".to_owned(),
+            },
+        );
+        let text = error.to_string();
+        assert!(
+            text.starts_with(
+                "cannot pull a:1: write /var/lib/docker/tmp/x: no space left on device\n  hint: "
+            ),
+            "{text}"
+        );
+        let other = Error::api("pull a:1", BollardError::DockerStreamError { error: "not found".to_owned() });
+        assert_eq!(other.to_string(), "cannot pull a:1: not found");
     }
 
     #[test]

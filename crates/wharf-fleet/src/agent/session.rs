@@ -59,8 +59,8 @@ impl Session {
         self.reports.mark_changed();
         let mut last_sent = Instant::now() - REPORT_GAP;
         let mut due = last_sent;
-        // What was announced and could not be stored, and when to try again.
-        let (mut missed, mut retry_at) = (None, last_sent);
+        // What was announced and could not be stored, why, and when to try again.
+        let (mut missed, mut trouble, mut retry_at) = (None, None, last_sent);
         loop {
             let announced = tokio::select! {
                 line = lines.next::<Announcement>() => match line? {
@@ -85,6 +85,9 @@ impl Session {
                         due = Instant::now() + self.report_interval;
                         continue;
                     }
+                    if report.problem.is_none() {
+                        report.problem.clone_from(&trouble);
+                    }
                     report.resources = self.resources.sample(&report.docker_root).await;
                     report.clock = Some(self.clock.now());
                     last_sent = Instant::now();
@@ -107,10 +110,19 @@ impl Session {
                 Err(Error::Disk(error)) => {
                     tracing::error!(%error, "the new desired state can't be stored, so the one before it stays");
                     retry_at = Instant::now() + DISK_WAIT;
+                    // People hear of it at once, and again when it is over.
+                    due = due.min(last_sent + REPORT_GAP);
+                    trouble = Some(format!(
+                        "the agent can't store what is to run, so what ran before runs on: {error}\n  \
+                         hint: free space on the disk of the agent's directory; it goes on by itself then"
+                    ));
                     Some(announced)
                 }
                 result => {
                     result?;
+                    if trouble.take().is_some() {
+                        due = due.min(last_sent + REPORT_GAP);
+                    }
                     None
                 }
             };

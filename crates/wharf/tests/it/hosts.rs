@@ -25,9 +25,21 @@ pub(crate) struct Site {
 impl Site {
     /// `name` and `network` are not those of another test or of the demo.
     pub(crate) fn new(name: &str, network: &str, hosts: u32, sets: &[&str]) -> Site {
+        Site::with_dockerd(name, network, hosts, sets, &[])
+    }
+
+    /// The same with more arguments for each dockerd.
+    pub(crate) fn with_dockerd(
+        name: &str,
+        network: &str,
+        hosts: u32,
+        sets: &[&str],
+        dockerd: &[&str],
+    ) -> Site {
         let config = Config {
             name: name.to_owned(),
             network: network.to_owned(),
+            dockerd_args: dockerd.iter().map(|&argument| argument.to_owned()).collect(),
             program: Some(WHARF.into()),
             ..Config::default()
         };

@@ -22,6 +22,7 @@ mod crash_points;
 mod deploy;
 mod docker;
 mod drain_crash;
+mod engine_faults;
 mod failover;
 mod help;
 mod hosts;
