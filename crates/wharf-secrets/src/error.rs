@@ -64,6 +64,14 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// What keeps the sealed values refuses.
+    #[error("{reason}")]
+    Store {
+        /// Its own words.
+        reason: String,
+        /// Its own code.
+        code: ErrorCode,
+    },
     /// Something is larger than allowed.
     #[error("{what} is larger than {max} bytes")]
     TooLarge {
@@ -89,6 +97,7 @@ impl Error {
                 ErrorCode::InvalidArgument
             }
             Error::TooLarge { .. } => ErrorCode::TooLarge,
+            Error::Store { code, .. } => *code,
             Error::NoMemory { .. } => ErrorCode::Unsupported,
             Error::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 ErrorCode::ResourceExhausted

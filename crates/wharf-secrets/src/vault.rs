@@ -1,4 +1,4 @@
-//! One machine's own key, and values that lie on its disk sealed to it.
+//! One machine's own key, and values that are kept sealed to it.
 //!
 //! ```text
 //! <directory>/            0700
@@ -7,32 +7,23 @@
 //! ```
 //!
 //! The server's vault holds the values that its releases refer to; an agent's those that its containers need, so that
-//! they start after a reboot without a server. Whoever has both the key and the values reads them: the seal keeps
-//! values out of backups of the database, of disk images, of `grep`, and of every file but one.
+//! they start after a reboot without a server. Servers that share a state keep the sealed values there, and the key in a
+//! file of each ([`Vault::new`]). Whoever has both the key and the values reads them: the seal keeps values out of the
+//! database, of its backups, of disk images, of `grep`, and of every file but one.
 //!
 //! A fingerprint is a keyed hash of a value: equal values have equal fingerprints on one server, and nobody without its
 //! key can find out by trying whether a value is `hunter2`.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use age::secrecy::ExposeSecret as _;
-use zeroize::Zeroizing;
+use crate::secret::is_fingerprint;
+use crate::{Error, Key, SealedFiles, SealedValues, Secret, files};
 
-use crate::age_file::{open_with, seal_for};
-use crate::files;
-use crate::identity::generate_identity;
-use crate::secret::{FINGERPRINT_LENGTH, is_fingerprint};
-use crate::{Error, Secret};
-
-/// What the fingerprint's key is derived for; another text would give every value another fingerprint.
-const FINGERPRINT_CONTEXT: &str = "wharf secrets 2026 fingerprint of a value";
-
-/// A machine's key and its sealed values.
+/// A key and the values that are sealed to it. Calls may block their thread.
 pub struct Vault {
-    values: PathBuf,
-    identity: age::x25519::Identity,
-    fingerprint_key: Zeroizing<[u8; 32]>,
+    key: Key,
+    values: Box<dyn SealedValues>,
 }
 
 impl Vault {
@@ -41,36 +32,36 @@ impl Vault {
     /// Errors: the disk, and `Identity` when the key can't be read. A key is never replaced: what is sealed to it would
     /// be lost.
     pub fn open(directory: &Path) -> Result<Vault, Error> {
-        let values = directory.join("values");
-        for made in [directory, &values] {
-            files::make_directory(made)?;
-        }
-        let path = directory.join("identity");
-        let identity = match files::read(&path)? {
-            Some(bytes) => read_identity(&path, &Zeroizing::new(bytes))?,
-            None => make_identity(&path)?,
-        };
-        let text = identity.to_string();
-        let key = blake3::derive_key(FINGERPRINT_CONTEXT, text.expose_secret().as_bytes());
-        Ok(Vault { values, identity, fingerprint_key: Zeroizing::new(key) })
+        files::make_directory(directory)?;
+        let values = SealedFiles::open(&directory.join("values"))?;
+        Ok(Vault::new(Key::read_or_make(&directory.join("identity"))?, Box::new(values)))
+    }
+
+    /// A key, and values that lie elsewhere.
+    pub fn new(key: Key, values: Box<dyn SealedValues>) -> Vault {
+        Vault { key, values }
+    }
+
+    /// Its key, for what else is sealed to it.
+    pub fn key(&self) -> &Key {
+        &self.key
     }
 
     /// The public key, `age1…`: what others encrypt for.
     pub fn recipient(&self) -> String {
-        self.identity.to_public().to_string()
+        self.key.recipient()
     }
 
     /// Opens an age file that somebody encrypted for this machine.
     ///
     /// Errors: `NoKey` when it is for others, `Damaged`, `TooLarge`.
     pub fn open_file(&self, file: &[u8]) -> Result<Secret, Error> {
-        open_with(file, std::iter::once(&self.identity as &dyn age::Identity))
+        self.key.open(file)
     }
 
     /// The keyed hash of a value: 32 hexadecimal digits.
     pub fn fingerprint(&self, secret: &Secret) -> String {
-        let hash = blake3::keyed_hash(&self.fingerprint_key, secret.expose());
-        hash.to_hex()[..FINGERPRINT_LENGTH].to_owned()
+        self.key.fingerprint(secret)
     }
 
     /// Stores a value, sealed, and returns its fingerprint. Durable once it returns.
@@ -82,28 +73,24 @@ impl Vault {
 
     /// Stores a value under a fingerprint that another machine gave it. Durable once it returns.
     pub fn put_as(&self, fingerprint: &str, secret: &Secret) -> Result<(), Error> {
-        let path = self.path(fingerprint)?;
-        if path.exists() {
-            return Ok(());
-        }
-        let recipient = self.identity.to_public();
-        let sealed = seal_for(secret.expose(), std::iter::once(&recipient as &dyn age::Recipient))?;
-        files::write(&path, sealed.as_bytes())
+        checked(fingerprint)?;
+        self.values.write(fingerprint, self.key.seal(secret.expose())?.as_bytes())
     }
 
     /// The value with this fingerprint, if it is here.
     ///
     /// Errors: the disk, `Damaged`, `NoKey` when the key has been replaced by hand.
     pub fn get(&self, fingerprint: &str) -> Result<Option<Secret>, Error> {
-        let Some(sealed) = files::read(&self.path(fingerprint)?)? else { return Ok(None) };
+        let Some(sealed) = self.values.read(checked(fingerprint)?)? else { return Ok(None) };
         self.open_file(&sealed).map(Some)
     }
 
     /// Every value that can be opened, for a redactor. One that can't is told in the log and left out.
     pub fn all(&self) -> Vec<Secret> {
-        let names =
-            std::fs::read_dir(&self.values).into_iter().flatten().flatten().map(|entry| entry.file_name());
-        let names = names.filter_map(|name| name.into_string().ok()).filter(|name| is_fingerprint(name));
+        let names = self.values.list().unwrap_or_else(|error| {
+            tracing::warn!(%error, "the stored secrets can't be listed");
+            Vec::new()
+        });
         let open = |name: String| match self.get(&name) {
             Ok(secret) => secret,
             Err(error) => {
@@ -111,50 +98,31 @@ impl Vault {
                 None
             }
         };
-        names.filter_map(open).collect()
+        names.into_iter().filter_map(open).collect()
     }
 
     /// Whether a value is here.
     pub fn has(&self, fingerprint: &str) -> bool {
-        self.path(fingerprint).is_ok_and(|path| path.exists())
+        is_fingerprint(fingerprint) && self.values.read(fingerprint).is_ok_and(|sealed| sealed.is_some())
     }
 
     /// Removes the values whose fingerprint is not in `kept`. Returns how many.
     pub fn retain(&self, kept: &BTreeSet<String>) -> Result<usize, Error> {
-        let list =
-            std::fs::read_dir(&self.values).map_err(|error| Error::file("list", &self.values, error))?;
-        let mut removed = 0;
-        for entry in list {
-            let entry = entry.map_err(|error| Error::file("list", &self.values, error))?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if is_fingerprint(&name) && !kept.contains(&name) {
-                files::remove(&entry.path())?;
-                removed += 1;
-            }
+        let mut gone = self.values.list()?;
+        gone.retain(|name| !kept.contains(name));
+        if !gone.is_empty() {
+            self.values.remove(&gone)?;
         }
-        Ok(removed)
-    }
-
-    fn path(&self, fingerprint: &str) -> Result<PathBuf, Error> {
-        if !is_fingerprint(fingerprint) {
-            return Err(Error::Damaged("a fingerprint has another form".to_owned()));
-        }
-        Ok(self.values.join(fingerprint))
+        Ok(gone.len())
     }
 }
 
-fn read_identity(path: &Path, bytes: &[u8]) -> Result<age::x25519::Identity, Error> {
-    let wrong = |reason: &str| Error::Identity { path: path.to_owned(), reason: reason.to_owned() };
-    let text = std::str::from_utf8(bytes).map_err(|_| wrong("it is no text"))?;
-    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let line = lines.next().ok_or_else(|| wrong("it is empty"))?;
-    line.parse().map_err(|_| wrong("it is no age identity"))
-}
-
-fn make_identity(path: &Path) -> Result<age::x25519::Identity, Error> {
-    let (text, _) = generate_identity();
-    files::write(path, text.as_bytes())?;
-    read_identity(path, text.as_bytes())
+/// A fingerprint names files, so anything else is refused before it gets near a path.
+fn checked(fingerprint: &str) -> Result<&str, Error> {
+    if !is_fingerprint(fingerprint) {
+        return Err(Error::Damaged("a fingerprint has another form".to_owned()));
+    }
+    Ok(fingerprint)
 }
 
 #[cfg(test)]
@@ -205,13 +173,5 @@ mod tests {
         assert!(vault.has(&kept) && !vault.has(&gone));
         assert_eq!(vault.get(&gone).unwrap(), None);
         assert!(vault.get("../identity").is_err() && !vault.has("../identity"));
-    }
-
-    #[test]
-    fn a_key_that_cannot_be_read_is_never_replaced() {
-        let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join("identity"), "rubbish\n").unwrap();
-        assert!(matches!(Vault::open(directory.path()), Err(Error::Identity { .. })));
-        assert_eq!(std::fs::read(directory.path().join("identity")).unwrap(), b"rubbish\n");
     }
 }

@@ -70,6 +70,9 @@ pub enum Error {
         "PostgreSQL can't be used: {0}\n  hint: see that it runs and takes writes at state.url; the server then goes on by itself"
     )]
     Unreachable(String),
+    /// What answers at `state.url` shows a certificate that is not to be believed. Nothing was sent to it.
+    #[error("PostgreSQL's certificate is refused: {0}")]
+    Untrusted(String),
     /// Another server acts, or may. Nothing of the transaction was kept.
     #[error(
         "this server does not lead any more, nothing was changed\n  hint: ask the server that leads; `wharf up` of this one says where it is"
@@ -98,6 +101,7 @@ impl Error {
             | Error::Commit(_)
             | Error::Closed
             | Error::Unreachable(_)
+            | Error::Untrusted(_)
             | Error::NotLeading
             | Error::Unknown(_) => ErrorCode::Unavailable,
         }

@@ -1,6 +1,6 @@
 //! A PostgreSQL of one test: Debian's programs, a directory and a socket of its own, gone with the value.
 
-use std::os::unix::fs::{MetadataExt as _, chown};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -46,6 +46,31 @@ impl Postgres {
         postgres
     }
 
+    /// Makes a cluster that takes TCP connections over TLS alone, with this certificate and key (PEM), and starts it.
+    pub fn start_with_tls(certificate: &str, key: &str) -> Postgres {
+        let mut postgres = Postgres::start();
+        let data = postgres.data();
+        for (name, text) in [("server.crt", certificate), ("server.key", key)] {
+            postgres.write(&data.join(name), text);
+        }
+        postgres
+            .write(&data.join("pg_hba.conf"), "local all all trust\nhostssl all all 127.0.0.1/32 trust\n");
+        let settings = std::fs::read_to_string(data.join("postgresql.conf")).expect("initdb has made it");
+        postgres.write(&data.join("postgresql.conf"), &format!("{settings}\nssl = on\n"));
+        postgres.crash();
+        postgres.run_again();
+        postgres
+    }
+
+    /// Writes a file that the server's user alone reads: it refuses a key that others read.
+    fn write(&self, path: &Path, text: &str) {
+        std::fs::write(path, text).expect("the directory is ours");
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("the file is ours");
+        if let Some((user, group)) = unprivileged() {
+            chown(path, Some(user), Some(group)).expect("we are root");
+        }
+    }
+
     /// Starts it on the same directory and port as before.
     pub fn run_again(&mut self) {
         let mut command = self.program("postgres");
@@ -74,7 +99,9 @@ impl Postgres {
     pub fn sql(&self, database: &str, sql: &str) -> String {
         let ran = self
             .program("psql")
-            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "wharf", "-X", "-A", "-t", "-q"])
+            .arg("-h")
+            .arg(self.socket_directory())
+            .args(["-p", &self.port.to_string(), "-U", "wharf", "-X", "-A", "-t", "-q"])
             .args(["-v", "ON_ERROR_STOP=1", "-d", database, "-c", sql])
             .output()
             .expect("psql runs");
@@ -82,7 +109,20 @@ impl Postgres {
         String::from_utf8_lossy(&ran.stdout).trim().to_owned()
     }
 
-    /// Directory of its Unix socket.
+    /// Everything in a database, as `pg_dump` tells it.
+    pub fn dump(&self, database: &str) -> String {
+        let ran = self
+            .program("pg_dump")
+            .arg("-h")
+            .arg(self.socket_directory())
+            .args(["-p", &self.port.to_string(), "-U", "wharf", database])
+            .output()
+            .expect("pg_dump runs");
+        assert!(ran.status.success(), "pg_dump: {}", String::from_utf8_lossy(&ran.stderr));
+        String::from_utf8_lossy(&ran.stdout).into_owned()
+    }
+
+    /// Directory of its Unix socket; all its files are below it.
     pub fn socket_directory(&self) -> &Path {
         self.directory.path()
     }

@@ -25,7 +25,7 @@ use wharf_state::{Database, EventLog};
 use crate::cli::Part;
 use crate::config::Config;
 use crate::images::Images;
-use crate::lead::{Led, shared_authority};
+use crate::lead::{Led, shared_authority, shared_vault};
 use crate::{backup, pools};
 
 use redacted::Redacted;
@@ -91,14 +91,18 @@ async fn ground(config: &Config, data: &Path, led: Option<&Led>, tasks: &Tasks) 
         None => Database::open(&backup::refuse_emptied(&data)?)?,
     };
     let events = EventLog::open(database.clone(), Arc::clone(&clock), tasks).await?;
+    let vault = match led {
+        Some(_) => shared_vault(&database, &config.state, &data).await?,
+        None => Arc::new(Vault::open(&data.join("secrets"))?),
+    };
     let authority = match led {
-        Some(_) => Authority::clone(&*shared_authority(&database, &data.join("ca")).await?),
+        Some(_) => Authority::clone(&*shared_authority(&database, &data.join("ca"), vault.key()).await?),
         None => Authority::load_or_create(&data.join("ca"))?,
     };
     let authority = Arc::new(authority.with(config.server.certificate_lifetime, Arc::clone(&clock)));
-    let vault = Arc::new(Vault::open(&data.join("secrets"))?);
     // Containers that run print what they like: the values of kept releases are known from the start.
-    Redactor::process().add(&vault.all());
+    let known = Arc::clone(&vault);
+    Redactor::process().add(&tokio::task::spawn_blocking(move || known.all()).await?);
     let deps = wharf_access::Deps {
         database: database.clone(),
         events: events.clone(),

@@ -8,6 +8,7 @@
 mod authority;
 mod settings;
 mod standby;
+mod vault;
 
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -24,6 +25,7 @@ use crate::output::Output;
 
 pub(crate) use authority::shared_authority;
 pub(crate) use settings::Settings;
+pub(crate) use vault::shared_vault;
 
 /// The lease, and the state that it opens.
 pub(crate) struct Led {
@@ -34,14 +36,17 @@ pub(crate) struct Led {
 
 /// Waits until this server may act. Answers on `api.listen` until then.
 ///
-/// Errors: settings that can't work, and at the first try a PostgreSQL that can't be reached.
+/// Errors: settings that can't work, at the first try a PostgreSQL that can't be reached, and a server that lacks the key
+/// of the state's secrets.
 pub(crate) async fn stand_by(config: &Config, data: &Path, output: &Output) -> anyhow::Result<Led> {
     let postgres = Postgres::connect(config.state.options()?).await?;
     let peer = peer(config);
     let (leader, leader_seen) = watch::channel(None);
     let tasks = Tasks::new();
     let mut is_answering = false;
+    let (reader, key_path) = (postgres.reader()?, vault::key_path(&config.state, data));
     loop {
+        let key = vault::known_key(&reader, &key_path).await?;
         match postgres.try_lead(&peer).await {
             Ok(Ok((database, lease))) => {
                 tracing::info!(term = lease.term(), "this server leads");
@@ -57,7 +62,7 @@ pub(crate) async fn stand_by(config: &Config, data: &Path, output: &Output) -> a
         }
         if !is_answering {
             // Before any server has led there is none.
-            let authority = authority::stored_authority(&postgres.reader()?, &data.join("ca")).await;
+            let authority = authority::stored_authority(&reader, &data.join("ca"), key.as_ref()).await;
             let authority = authority.inspect_err(|error| tracing::debug!(error = %error, "no CA yet")).ok();
             is_answering = standby::answer(config, authority.flatten(), leader_seen.clone(), &tasks).await?;
         }

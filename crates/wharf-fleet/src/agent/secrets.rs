@@ -68,7 +68,13 @@ impl Secrets {
         crate::blocking(move || inner.place(&spec, &values)).await
     }
 
-    /// Fills the memory with the values that are here. What is missing is fetched when its instance is made.
+    /// Whether a file of the instance may be missing in memory.
+    pub(crate) fn lacks(&self, spec: &ContainerSpec) -> bool {
+        let memory = self.inner.memory.get();
+        spec.secrets.iter().any(|file| memory.is_none_or(|memory| !memory.has(&file_name(file))))
+    }
+
+    /// Fills the memory with the values that are here. What is missing is fetched when its instance is made or started.
     pub(crate) async fn restore(&self, wanted: &[Wanted]) {
         let specs = wanted.iter().map(|one| &one.instance.spec).filter(|spec| !spec.secrets.is_empty());
         let files: Vec<SecretFile> = specs.flat_map(|spec| spec.secrets.iter().cloned()).collect();

@@ -233,6 +233,13 @@ impl Job {
         for network in wanted.instance.spec.networks.iter().skip(1) {
             self.connect(id, &network.network).await?;
         }
+        if self.shop.secrets.lacks(&wanted.instance.spec) {
+            match self.secrets().await {
+                // An earlier process of this agent may have placed them: the Engine will see.
+                Err(Error::Offline) => {}
+                placed => drop(placed?),
+            }
+        }
         let doing = format!("start container {}", create::container_name(wanted));
         let docker = self.engine.docker();
         let Err(error) = docker.start_container(id, None::<StartContainerOptions>).await else {

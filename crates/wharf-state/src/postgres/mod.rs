@@ -43,12 +43,13 @@ const CONNECT_WAIT_MAX: Duration = Duration::from_secs(5);
 /// How to reach PostgreSQL.
 #[derive(Clone)]
 pub struct Options {
-    /// `postgres://user:password@host:5432,host2:5432/database?sslmode=require`; a host may be the directory of a Unix
+    /// `postgres://user:password@host:5432,host2:5432/database?sslmode=verify-full`; a host may be the directory of a Unix
     /// socket (`postgres:///wharf?host=/run/postgresql`).
     pub url: String,
     /// Instead of a password in the URL.
     pub password: Option<String>,
-    /// Whom to trust, for `sslmode=require`. The certificate is always verified.
+    /// Whom to trust, for `sslmode=verify-full` and `require`, which mean the same here: the certificate and its name are
+    /// always verified.
     pub tls: Option<Arc<ClientConfig>>,
     /// Passwords and state may travel readable over a network.
     pub insecure: bool,
@@ -134,7 +135,10 @@ impl Postgres {
             let limit = CONNECT_WAIT_MAX * 2;
             let work = async { ask(postgres.client().await?).await };
             match tokio::time::timeout(limit, work).await {
-                Ok(result) => result.map_err(|error| Error::Unreachable(session::reason(&error))),
+                Ok(result) => result.map_err(|error| match tls::refusal(&error) {
+                    Some(reason) => Error::Untrusted(reason),
+                    None => Error::Unreachable(session::reason(&error)),
+                }),
                 Err(_) => Err(Error::Unreachable(format!("no answer within {} s", limit.as_secs()))),
             }
         });
@@ -153,8 +157,9 @@ impl Postgres {
 }
 
 fn configuration(options: &Options) -> Result<(tokio_postgres::Config, Option<tls::Rustls>), Error> {
-    let mut config: tokio_postgres::Config =
-        options.url.parse().map_err(|error: tokio_postgres::Error| Error::Url(session::reason(&error)))?;
+    let mut config: tokio_postgres::Config = in_its_words(&options.url)?
+        .parse()
+        .map_err(|error: tokio_postgres::Error| Error::Url(session::reason(&error)))?;
     if let Some(password) = &options.password {
         config.password(password);
     }
@@ -169,12 +174,12 @@ fn configuration(options: &Options) -> Result<(tokio_postgres::Config, Option<tl
     });
     let wants_tls = config.get_ssl_mode() == SslMode::Require;
     if !is_near && !wants_tls && !options.insecure {
-        return Err(Error::Url("it leads off this machine without TLS\n  hint: add ?sslmode=require and name the CA with state.ca, or set state.insecure".to_owned()));
+        return Err(Error::Url("it leads off this machine without TLS\n  hint: add ?sslmode=verify-full and name the CA with state.ca, or set state.insecure".to_owned()));
     }
     let tls = match (&options.tls, wants_tls) {
         (None, true) => {
             return Err(Error::Url(
-                "sslmode=require needs a CA\n  hint: name its file with state.ca".to_owned(),
+                "sslmode=verify-full needs a CA\n  hint: name its file with state.ca".to_owned(),
             ));
         }
         (Some(config), true) => Some(tls::Rustls { config: Arc::clone(config) }),
@@ -191,6 +196,21 @@ fn configuration(options: &Options) -> Result<(tokio_postgres::Config, Option<tl
         // Of several hosts the one that takes writes.
         .target_session_attrs(TargetSessionAttrs::ReadWrite);
     Ok((config, tls))
+}
+
+/// The URL as tokio-postgres reads it: of libpq's modes it knows `require`, and with our connector that verifies all.
+fn in_its_words(url: &str) -> Result<String, Error> {
+    let (place, options) = url.split_once('?').unwrap_or((url, ""));
+    if options.split('&').any(|option| option == "sslmode=verify-ca") {
+        return Err(Error::Url(
+            "sslmode=verify-ca is not offered\n  hint: sslmode=verify-full checks the certificate's names too".to_owned(),
+        ));
+    }
+    let options: Vec<&str> = options
+        .split('&')
+        .map(|option| if option == "sslmode=verify-full" { "sslmode=require" } else { option })
+        .collect();
+    Ok(if url.contains('?') { format!("{place}?{}", options.join("&")) } else { url.to_owned() })
 }
 
 /// The state of the server that holds the lease; clones share it.
@@ -273,8 +293,12 @@ mod tests {
         let far = "postgres://w:p@127.0.0.1,db.example/w";
         assert!(check(far, false).unwrap_err().contains("without TLS"));
         assert_eq!(check(far, true), Ok(()));
-        let verified = "postgres://w@db.example/w?sslmode=require";
-        assert!(check(verified, true).unwrap_err().contains("state.ca"));
+        for verified in ["require", "verify-full", "verify-full&connect_timeout=3"] {
+            let verified = format!("postgres://w@db.example/w?sslmode={verified}");
+            assert!(check(&verified, true).unwrap_err().contains("state.ca"), "{verified}");
+        }
+        let half = check("postgres://w@db.example/w?sslmode=verify-ca", true).unwrap_err();
+        assert!(half.contains("verify-full"), "{half}");
         assert!(check("postgres://w@127.0.0.1", false).unwrap_err().contains("database"));
         assert!(check("mysql://w@127.0.0.1/w", false).is_err());
     }

@@ -1,6 +1,7 @@
 //! TLS of the connection to PostgreSQL, with rustls.
 //!
-//! Without channel binding: the server's certificate is always verified, so a password goes to nobody else.
+//! Without channel binding: the server's certificate is always verified, so a password goes to nobody else. Why one is
+//! refused is said in words for the person who has to do something about it ([`refusal`]).
 
 use std::future::Future;
 use std::io;
@@ -12,7 +13,7 @@ use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::{self, CertificateError, ClientConfig};
 
 /// Makes a connector for each host.
 #[derive(Clone)]
@@ -28,6 +29,30 @@ pub(super) struct ForHost {
 
 /// A connection in TLS.
 pub(super) struct Stream<S>(tokio_rustls::client::TlsStream<S>);
+
+/// Why the server's certificate was refused; `None` if something else went wrong.
+pub(super) fn refusal(error: &tokio_postgres::Error) -> Option<String> {
+    let cause = std::error::Error::source(error)?.downcast_ref::<io::Error>()?.get_ref()?;
+    let rustls::Error::InvalidCertificate(reason) = cause.downcast_ref::<rustls::Error>()? else {
+        return None;
+    };
+    Some(match reason {
+        // A CA of the same name with another key shows as a wrong signature.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            "the CA in state.ca has not signed it\n  hint: state.ca names the certificate of the CA that signed PostgreSQL's `ssl_cert_file`".to_owned()
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => format!(
+            "{reason}\n  hint: in state.url use a name or an address that is in it, or have it made anew with that name"
+        ),
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            format!("{reason}\n  hint: renew `ssl_cert_file` and reload PostgreSQL")
+        }
+        CertificateError::Other(_) if reason.to_string().contains("CaUsedAsEndEntity") => {
+            "it is a CA's own\n  hint: PostgreSQL needs a certificate of its own, signed by that CA".to_owned()
+        }
+        other => other.to_string(),
+    })
+}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> MakeTlsConnect<S> for Rustls {
     type Stream = Stream<S>;

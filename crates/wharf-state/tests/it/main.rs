@@ -1,4 +1,4 @@
-//! The control state on real disks (full, read-only, torn) and on both of its engines; its lease.
+//! The control state on real disks (full, read-only, torn) and on both of its engines; its lease; TLS.
 
 #![expect(
     clippy::unwrap_used,
@@ -11,3 +11,4 @@ mod engines;
 mod faults;
 mod leases;
 mod place;
+mod tls;

@@ -13,11 +13,14 @@ use wharf_state::postgres::Options;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Settings {
-    /// PostgreSQL that several servers share, of which one leads: `postgres://wharf@10.0.0.9/wharf?sslmode=require`.
+    /// PostgreSQL that several servers share, of which one leads: `postgres://wharf@10.0.0.9/wharf?sslmode=verify-full`.
     pub(crate) url: Option<String>,
     /// File that holds the password, instead of one in the URL.
     pub(crate) password_file: Option<PathBuf>,
-    /// Certificate (PEM) of the CA that signed PostgreSQL's, for `sslmode=require`.
+    /// File with the key that opens secrets and the CA of a shared state; the same on every server. Default:
+    /// `secrets/identity` in the data directory.
+    pub(crate) key_file: Option<PathBuf>,
+    /// Certificate (PEM) of the CA that signed PostgreSQL's, for `sslmode=verify-full`.
     pub(crate) ca: Option<PathBuf>,
     /// Without TLS over a network: password and state travel readable.
     pub(crate) insecure: bool,
@@ -29,7 +32,14 @@ pub(crate) struct Settings {
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { url: None, password_file: None, ca: None, insecure: false, lease: Duration::from_secs(10) }
+        Settings {
+            url: None,
+            password_file: None,
+            key_file: None,
+            ca: None,
+            insecure: false,
+            lease: Duration::from_secs(10),
+        }
     }
 }
 

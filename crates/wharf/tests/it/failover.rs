@@ -1,5 +1,7 @@
 //! Two servers on one PostgreSQL: one leads, the other takes over, and nothing is done twice or lost.
 
+mod secrets;
+
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -54,8 +56,25 @@ impl Server {
         }
     }
 
+    /// The file with the key of the installation.
+    fn key(&self) -> PathBuf {
+        self.directory.path().join("secrets/identity")
+    }
+
+    /// Gives it the key of a server that has led, as an operator does.
+    fn copy_key_of(&self, other: &Server) {
+        std::fs::create_dir_all(self.key().parent().unwrap()).unwrap();
+        std::fs::copy(other.key(), self.key()).unwrap();
+    }
+
     /// Starts it and waits for a line that it prints.
     fn up(&mut self, line: &str) {
+        let child = Child::spawn(&mut self.up_command());
+        child.wait_for_line(line, DEADLINE);
+        self.child = Some(child);
+    }
+
+    fn up_command(&self) -> Command {
         let sets = [
             format!("state.url={}", self.url),
             "state.lease=2s".to_owned(),
@@ -67,9 +86,7 @@ impl Server {
         command.args(["up", "--only", "control", "--data"]).arg(self.directory.path());
         command.args(sets.iter().flat_map(|set| ["--set", set.as_str()]));
         command.current_dir(self.directory.path());
-        let child = Child::spawn(&mut command);
-        child.wait_for_line(line, DEADLINE);
-        self.child = Some(child);
+        command
     }
 
     fn child(&mut self) -> &mut Child {
@@ -106,7 +123,7 @@ impl Drop for Server {
 
 /// Two servers, an agent for this machine's Engine and a balancer, each a process of its own, and one application.
 struct Site {
-    _postgres: Postgres,
+    postgres: Postgres,
     servers: [Server; 2],
     token: String,
     agent: TempDir,
@@ -124,10 +141,11 @@ impl Site {
         let url = postgres.database("wharf");
         let mut servers = [Server::new(&url), Server::new(&url)];
         servers[0].up("token         cat");
+        servers[1].copy_key_of(&servers[0]);
         servers[1].up("this server stands by");
         let token = std::fs::read_to_string(servers[0].directory.path().join("token")).unwrap();
         let mut site = Site {
-            _postgres: postgres,
+            postgres,
             servers,
             token: token.trim().to_owned(),
             agent: temp_dir(),
@@ -154,8 +172,7 @@ impl Site {
                     .arg(data.path()),
             );
         }
-        let agent = Child::spawn(wharf().arg("agent").arg("--data").arg(self.agent.path()));
-        agent.wait_for_line("the servers are known", DEADLINE);
+        let agent = self.run_agent("the servers are known");
         let balancer = Child::spawn(
             wharf()
                 .args(["up", "--only", "balancer", "--data"])
@@ -165,6 +182,12 @@ impl Site {
         );
         balancer.wait_for_line("the servers are known", DEADLINE);
         self.processes = vec![agent, balancer];
+    }
+
+    fn run_agent(&self, line: &str) -> Child {
+        let agent = Child::spawn(wharf().arg("agent").arg("--data").arg(self.agent.path()));
+        agent.wait_for_line(line, DEADLINE);
+        agent
     }
 
     /// Writes the Compose file; returns its directory.

@@ -18,6 +18,7 @@ use crate::web;
 const COMPOSE: &str = "services:
   web:
     build: .
+    read_only: true
     environment:
       TEXT: hello
       DB_URL: pg://shop:$${secret:DB_PASSWORD}@db
@@ -205,6 +206,7 @@ fn a_secret_reaches_its_containers_and_nothing_else() {
     let other_before = containers_of(&app.name, "other");
     let mut leaks = Leaks::default();
     let mut seen = inspect(&web_before[0]);
+    assert_eq!(seen["HostConfig"]["ReadonlyRootfs"], true, "its files are mounted all the same");
     let variables = seen["Config"]["Env"].take().to_string();
     assert!(variables.contains(DB_PASSWORD), "as a variable Docker shows it, and the plan says so");
     leaks.look("docker inspect", seen.to_string().as_bytes());
