@@ -1,15 +1,14 @@
 //! The cache's part of the control API, relative to `/api/v1`.
 
-use axum::Json;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Json};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wharf_base::ErrorCode;
-use wharf_http::ApiError;
-use wharf_http::Role;
 use wharf_http::api::{ApiRouter, Operation};
+use wharf_http::{ApiError, Caller, Role};
 
 use crate::{CacheStats, Ecosystem, EntryView, Error, Handle, Purged};
 
@@ -34,7 +33,7 @@ pub fn routes(handle: Option<Handle>) -> ApiRouter {
 
 /// What the document of the API says about them.
 pub fn operations() -> Vec<Operation> {
-    let off = [ErrorCode::Unavailable];
+    let off = [ErrorCode::Conflict];
     let operations = [
         Operation::get("/cache/stats", "cacheStats", "Says how the package cache is and what it has done")
             .answers::<CacheStats>()
@@ -67,7 +66,17 @@ async fn entries(State(handle): State<Option<Handle>>, Query(which): Query<Which
     }
 }
 
-async fn purge(State(handle): State<Option<Handle>>, Query(which): Query<Which>) -> Response {
+async fn purge(
+    State(handle): State<Option<Handle>>,
+    Extension(caller): Extension<Caller>,
+    Query(which): Query<Which>,
+) -> Response {
+    if caller.role < Role::Admin {
+        let message = format!("the token `{}` may not remove packages of the cache", caller.name);
+        return ApiError::new(ErrorCode::PermissionDenied, message)
+            .with_hint("use a token with the role admin")
+            .into_response();
+    }
     match handle {
         Some(handle) => answer(handle.purge(which.ecosystem).await),
         None => off(),
@@ -75,7 +84,7 @@ async fn purge(State(handle): State<Option<Handle>>, Query(which): Query<Which>)
 }
 
 fn off() -> Response {
-    ApiError::new(ErrorCode::Unavailable, "the package cache is off")
+    ApiError::new(ErrorCode::Conflict, "the package cache is off")
         .with_hint("set cache.enabled: true in wharf.yaml, or start with --set cache.enabled=true")
         .into_response()
 }

@@ -74,6 +74,13 @@ impl Secrets {
         spec.secrets.iter().any(|file| memory.is_none_or(|memory| !memory.has(&file_name(file))))
     }
 
+    /// Whether the Engine would not find a file of the instance, which an earlier process of this agent may have placed.
+    pub(crate) async fn cannot_start(&self, spec: &ContainerSpec) -> bool {
+        let directory = self.inner.memory_base.join(&self.inner.owner);
+        let paths: Vec<PathBuf> = spec.secrets.iter().map(|file| directory.join(file_name(file))).collect();
+        crate::blocking(move || paths.iter().any(|path| !path.exists())).await
+    }
+
     /// Fills the memory with the values that are here. What is missing is fetched when its instance is made or started.
     pub(crate) async fn restore(&self, wanted: &[Wanted]) {
         let specs = wanted.iter().map(|one| &one.instance.spec).filter(|spec| !spec.secrets.is_empty());

@@ -235,8 +235,7 @@ impl Job {
         }
         if self.shop.secrets.lacks(&wanted.instance.spec) {
             match self.secrets().await {
-                // An earlier process of this agent may have placed them: the Engine will see.
-                Err(Error::Offline) => {}
+                Err(Error::Offline) if !self.shop.secrets.cannot_start(&wanted.instance.spec).await => {}
                 placed => drop(placed?),
             }
         }
