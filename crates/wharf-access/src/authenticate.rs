@@ -85,6 +85,8 @@ fn role_needed(method: &Method, path: &str) -> Role {
         "tokens" | "join-tokens" => Role::Admin,
         // The host's certificate is worthless afterwards: to undo it takes a join token.
         "hosts" if *method == Method::DELETE => Role::Admin,
+        // Offline builds live by it.
+        "cache" if !method.is_safe() => Role::Admin,
         // A whole generation has the environment of every container, and with it passwords.
         "generations" if parts.next().is_some() => Role::Deployer,
         // Anyone may end their own session.
@@ -228,6 +230,8 @@ mod tests {
             (Method::POST, "/join-tokens", Role::Admin),
             (Method::POST, "/hosts/green1/drain", Role::Deployer),
             (Method::DELETE, "/hosts/green1", Role::Admin),
+            (Method::GET, "/cache/stats", Role::Viewer),
+            (Method::POST, "/cache/purge", Role::Admin),
             (Method::GET, "/generations", Role::Viewer),
             (Method::GET, "/generations/7", Role::Deployer),
             (Method::DELETE, "/session", Role::Viewer),

@@ -3,7 +3,6 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -217,8 +216,7 @@ async fn answer(stream: &mut TcpStream, shared: &Shared, head: &str, fault: Faul
         Fault::StallAfter(bytes) => {
             stream.write_all(&body[..bytes.min(body.len())]).await?;
             // The other side gives up first.
-            tokio::time::sleep(Duration::from_secs(60)).await;
-            Ok(false)
+            std::future::pending().await
         }
         Fault::WrongByteAt(index) => {
             let index = index % body.len().max(1);
